@@ -1,0 +1,93 @@
+/* dispatch.c: which instruction set the machine has, and the table that goes with it. */
+#include "fnn.h"
+
+#include <math.h>
+#include <string.h>
+
+const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS] = {
+#define READS_X 'X'
+#define READS_Y 'Y'
+#define ACTIVATION(name, reads, forward, derivative, parameters, kinks, formula)                                       \
+    {#name, formula, parameters, kinks, READS_##reads},
+#include "activations.def"
+#undef ACTIVATION
+};
+
+/* One fnn_api for each instruction set that was compiled in: FNN_HAVE_<isa> comes from the build. */
+#define DECLARE(isa_name)                                                                                              \
+    extern const fnn_table_f32 fnn_f32_##isa_name;                                                                     \
+    extern const fnn_table_f64 fnn_f64_##isa_name;
+#define API(isa_name, fma)                                                                                             \
+    {                                                                                                                  \
+        .isa = #isa_name,                                                                                              \
+        .has_fma = fma,                                                                                                \
+        .f32 = &fnn_f32_##isa_name,                                                                                    \
+        .f64 = &fnn_f64_##isa_name,                                                                                    \
+        .activation_rows = fnn_activation_rows,                                                                        \
+        .parallel = fnn_parallel,                                                                                      \
+        .get_threads = fnn_get_threads,                                                                                \
+        .set_threads = fnn_set_threads,                                                                                \
+        .default_threads = fnn_default_threads,                                                                        \
+        .scratch = fnn_scratch,                                                                                        \
+        .random_words = fnn_random_words,                                                                              \
+        .random_uniform = fnn_random_uniform,                                                                          \
+        .random_normal = fnn_random_normal,                                                                            \
+        .random_truncated = fnn_random_truncated,                                                                      \
+        .random_permutation = fnn_random_permutation,                                                                  \
+    }
+
+#if defined(FNN_HAVE_base)
+#include <cpuid.h>
+DECLARE(base)
+DECLARE(avx2)
+DECLARE(avx512)
+static const fnn_api apis[] = {API(base, 0), API(avx2, 1), API(avx512, 1)};
+
+/* The register states that the operating system saves (xgetbv): 6 for AVX's, 0xe6 for AVX-512's too */
+static unsigned saved_states(void)
+{
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    (void)high;
+    return low;
+}
+
+/* How many of apis[] the machine can run */
+static int usable(void)
+{
+    enum { OSXSAVE = 1 << 27, FMA = 1 << 12, AVX2 = 1 << 5 };
+    const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* f dq cd bw vl */
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & (OSXSAVE | FMA)) != (OSXSAVE | FMA))
+        return 1;
+    const unsigned saved = saved_states();
+    if ((saved & 6) != 6 || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(ebx & AVX2))
+        return 1;
+    return (saved & 0xe6) == 0xe6 && (ebx & avx512) == avx512 ? 3 : 2;
+}
+#elif defined(FNN_HAVE_neon)
+DECLARE(neon)
+static const fnn_api apis[] = {API(neon, 1)};
+static int usable(void) { return 1; }
+#else
+DECLARE(portable)
+#ifdef FP_FAST_FMA
+static const fnn_api apis[] = {API(portable, 1)};
+#else
+static const fnn_api apis[] = {API(portable, 0)};
+#endif
+static int usable(void) { return 1; }
+#endif
+
+const fnn_api *fnn_choose(const char *at_most)
+{
+    const int best = usable();
+    if (!at_most || !*at_most)
+        return &apis[best - 1];
+    for (int i = 0; i < best; i++)
+        if (strcmp(apis[i].isa, at_most) == 0)
+            return &apis[i];
+    return NULL;
+}
+
+const char *fnn_available(int index) { return index >= 0 && index < usable() ? apis[index].isa : NULL; }

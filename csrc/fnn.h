@@ -1,0 +1,177 @@
+/* fnn.h: the C helpers of fastnn, and their manual. The only header that Cython sees.
+
+   The helpers do what happens inside one tile or one vector; loops over batches, layers, tiles and parameters are
+   Cython's (fastnn/_core). They trust their arguments, allocate nothing but each thread's scratch, print nothing, and
+   hold no state but the pool and the table of the instruction set that was chosen.
+
+   Letters      B batch   I inputs of a layer   O outputs   P parameters   M, N, K rows, columns and depth of a product
+   Outputs are written in place and may not overlap inputs, unless a helper says so. */
+#ifndef FNN_H
+#define FNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------------------------------------- the pool (threads.c)
+
+   One pool for the process. Its threads start when first needed, wait by spinning for FASTNN_SPIN_US microseconds
+   (20 unless told) and then sleep, end when the process does, and are forgotten in a forked child, which starts its
+   own when it needs them. */
+
+typedef void (*fnn_task)(void *context, int64_t index, int worker);
+
+/* Run task(context, i, worker) once for every i in 0..count-1 on at most `threads` threads, the caller among them, and
+   return when all are done. Indices are claimed one by one in ascending order; worker is in 0..threads-1 and is 0 for
+   the caller. The caller alone does the work when threads <= 1 or count <= 1, when called from inside a task, and when
+   another thread holds the pool. */
+void fnn_parallel(fnn_task task, void *context, int64_t count, int threads);
+
+/* How many threads the machine suggests: FASTNN_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of the process's
+   affinity, its cgroup's quota and the number of physical fast cores. At least 1. */
+int fnn_default_threads(void);
+
+/* The count that fastnn's own work uses; set to 0 for the default. fnn_set_threads returns the former count. */
+int fnn_get_threads(void);
+int fnn_set_threads(int count);
+
+/* This thread's scratch: FNN_SCRATCH_BYTES bytes, aligned to 64, allocated when first asked for and freed when the
+   thread ends; NULL when there is no memory. Contents are whatever the last user left. */
+#define FNN_SCRATCH_BYTES (1u << 20)
+void *fnn_scratch(void);
+
+/* ---------------------------------------------------------------------------------------------- random (random.c)
+
+   Philox4x32-10 (Salmon et al. 2011). The key is the seed; the counter is (block, stream), 64 bits each, low words
+   first. Word w of a stream is word w % 4 of block w / 4, so that any element of any stream can be had alone, and the
+   numbers do not depend on threads, on order or on the CPU. */
+
+/* out[i] = word start + i of the stream */
+void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);
+
+/* Element i uses words 2i and 2i+1: u = (53 random bits) / 2^53 in [0, 1); out[i] = low + u (high - low) */
+void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out);
+
+/* out[i] = mean + stddev * inverse normal CDF(u + 2^-54), by Wichura's AS241 */
+void fnn_random_normal(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+
+/* The same, restricted to two standard deviations on either side of the mean */
+void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+
+/* out = a permutation of 0..n-1: for i = n-1..1 swap i with the high 64 bits of r (i + 1), r = draw n-1-i of the stream */
+void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *out);
+
+/* ------------------------------------------------------------------------- the table of one precision and ISA (kernels.c)
+
+   Every helper below exists for float and double and for each instruction set. It is called through fnn, the table that
+   was chosen when the library was loaded: fnn_name(..., p, ...) takes the version for what p points to. Sizes and
+   strides count elements, not bytes. Pointers need no alignment beyond the element's own. */
+#define FNN_OF(p) _Generic((p), float *: fnn->f32, const float *: fnn->f32, double *: fnn->f64, const double *: fnn->f64)
+
+/* The matrix product (tile.h).
+
+   fnn_tile: C[m,N] = init[m,N] + A[m,K] B[K,N] for one tile of at most rows x columns of its shape: every element is one
+   chain of fused multiply-adds over k, ascending, from init on.
+     a[i * a_row + k * a_k]   b[k * b_k + j]   c[i * c_row + j]   init[i * init_row + j]
+   init is NULL for zeros, a bias with init_row 0, or c itself to go on with a chain whose first part is done.
+   Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read.
+
+   fnn_pack: panel[k * width + j] = b[k * b_k + j * b_column] for k < K, j < n <= width; zeros for n <= j < width. */
+enum { FNN_TILE_WIDE, FNN_TILE_TALL, FNN_TILE_FLAT, FNN_TILE_SHAPES };
+#define FNN_PRODUCT_HELPERS(real)                                                                                      \
+    struct {                                                                                                           \
+        int rows, columns;                                                                                             \
+        void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
+                    const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
+    } tile[FNN_TILE_SHAPES];                                                                                           \
+    void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width,          \
+                 real *panel);
+
+/* Activations (activations.def, elementwise.h): the rows of the table are numbered FNN_ACTIVATION_<name>.
+
+   fnn_activation: y[n] = f(x[n]); y may be x. p holds the activation's parameters, in the table's order.
+   fnn_derivative: dx[n] = dy[n] f'(...), where f' is computed from xy: the output y where the table says that backward
+   reads Y, the input x where it says X. dx may be dy. */
+enum {
+#define ACTIVATION(name, ...) FNN_ACTIVATION_##name,
+#include "activations.def"
+#undef ACTIVATION
+    FNN_ACTIVATIONS
+};
+#define FNN_ACTIVATION_HELPERS(real)                                                                                   \
+    void (*activation[FNN_ACTIVATIONS])(ptrdiff_t n, const real *x, real *y, const double *p);                         \
+    void (*derivative[FNN_ACTIVATIONS])(ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p);
+#define fnn_activation(kind, n, x, y, p) FNN_OF(x)->activation[kind](n, x, y, p)
+#define fnn_derivative(kind, n, xy, dy, dx, p) FNN_OF(xy)->derivative[kind](n, xy, dy, dx, p)
+
+/* What Python needs to know of a row of activations.def */
+typedef struct {
+    const char *name, *formula, *parameters, *kinks; /* "alpha=1.0", "0:0" (x : derivative there), or "" */
+    char reads;                                      /* what backward reads: 'X' or 'Y' */
+} fnn_activation_row;
+extern const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS];
+
+/* Losses (losses.def, losses.h) */
+#define FNN_LOSS_HELPERS(real)
+
+/* Optimizers (optimizers.def, optimizers.h) */
+#define FNN_OPTIMIZER_HELPERS(real)
+
+/* Rows and columns: softmax and its kin, norms, sums (rows.h) */
+#define FNN_ROW_HELPERS(real)
+
+/* Normalisation layers and dropout (norms.h) */
+#define FNN_NORM_HELPERS(real)
+
+#define FNN_TABLE(real)                                                                                                \
+    struct {                                                                                                           \
+        FNN_PRODUCT_HELPERS(real)                                                                                      \
+        FNN_ACTIVATION_HELPERS(real)                                                                                   \
+        FNN_LOSS_HELPERS(real)                                                                                         \
+        FNN_OPTIMIZER_HELPERS(real)                                                                                    \
+        FNN_ROW_HELPERS(real)                                                                                          \
+        FNN_NORM_HELPERS(real)                                                                                         \
+    }
+typedef FNN_TABLE(float) fnn_table_f32;
+typedef FNN_TABLE(double) fnn_table_f64;
+
+/* ------------------------------------------------------------------------------- which table is used (dispatch.c)
+
+   One extension links the helpers and hands this struct to the others, so that all share one pool and one choice. */
+typedef struct {
+    const char *isa;
+    int has_fma; /* 0: the bits of products differ from those of machines that have it */
+    const fnn_table_f32 *f32;
+    const fnn_table_f64 *f64;
+    const fnn_activation_row *activation_rows;
+    void (*parallel)(fnn_task task, void *context, int64_t count, int threads);
+    int (*get_threads)(void);
+    int (*set_threads)(int count);
+    int (*default_threads)(void);
+    void *(*scratch)(void);
+    void (*random_words)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);
+    void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out);
+    void (*random_normal)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+    void (*random_truncated)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+    void (*random_permutation)(uint64_t seed, uint64_t stream, size_t n, int64_t *out);
+} fnn_api;
+
+/* The best instruction set that was compiled in and that the machine has, but none above `at_most` ("base", "avx2",
+   "avx512"; NULL or "" for no limit). NULL when the name is unknown or the machine lacks it. */
+const fnn_api *fnn_choose(const char *at_most);
+
+/* The name of the index-th instruction set that can be chosen on this machine, lowest first; NULL past the last. */
+const char *fnn_available(int index);
+
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((unused))
+#endif
+static const fnn_api *fnn; /* each extension's, and each test's, own pointer to the table; set once, when it is loaded */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

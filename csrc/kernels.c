@@ -1,0 +1,44 @@
+/* kernels.c: the table of helpers of one instruction set (FNN_ISA) and one precision (FNN_DOUBLE). Compiled once for
+   each pair; see isa.mk. */
+#include "fnn.h"
+#include "simd.h"
+#include "vmath.h"
+
+#include "tile.h"
+
+#include "elementwise.h"
+
+#include "losses.h"
+#include "optimizers.h"
+#include "rows.h"
+
+#include "norms.h"
+
+#if FNN_DOUBLE
+#define FNN_TABLE_TYPE fnn_table_f64
+#define FNN_TABLE_NAME FNN_JOIN2(fnn_f64_, FNN_ISA)
+#else
+#define FNN_TABLE_TYPE fnn_table_f32
+#define FNN_TABLE_NAME FNN_JOIN2(fnn_f32_, FNN_ISA)
+#endif
+
+extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
+const FNN_TABLE_TYPE FNN_TABLE_NAME = {
+    FNN_PRODUCT_ENTRIES    /* tile.h */
+    .activation =
+        {
+#define ACTIVATION(name, ...) name##_forward,
+#include "activations.def"
+#undef ACTIVATION
+        },
+    .derivative =
+        {
+#define ACTIVATION(name, ...) name##_backward,
+#include "activations.def"
+#undef ACTIVATION
+        },
+    FNN_LOSS_ENTRIES       /* losses.h */
+    FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
+    FNN_ROW_ENTRIES        /* rows.h */
+    FNN_NORM_ENTRIES       /* norms.h */
+};

@@ -1,0 +1,3 @@
+/* norms.h: normalisation layers and dropout. */
+
+#define FNN_NORM_ENTRIES

@@ -1,0 +1,181 @@
+/* simd_x86.h: the words of simd.h in SSE2, AVX2 and AVX-512, in that order of width. */
+#include <immintrin.h>
+
+
+#if defined(__AVX512F__)
+#define FNN_BITS 512
+#define FNN_PREFIX _mm512_
+typedef __m512d vwide;
+#elif defined(__AVX2__)
+#define FNN_BITS 256
+#define FNN_PREFIX _mm256_
+typedef __m256d vwide;
+#else
+#define FNN_BITS 128
+#define FNN_PREFIX _mm_
+typedef __m128d vwide;
+#endif
+
+#if FNN_DOUBLE
+#define FNN_X(op) FNN_JOIN3(FNN_PREFIX, op, _pd)    /* _mm256_add_pd, ... */
+#define FNN_XI(op) FNN_JOIN3(FNN_PREFIX, op, _epi64)
+typedef vwide vreal;
+#else
+#define FNN_X(op) FNN_JOIN3(FNN_PREFIX, op, _ps)
+#define FNN_XI(op) FNN_JOIN3(FNN_PREFIX, op, _epi32)
+typedef FNN_JOIN2(__m, FNN_BITS) vreal;
+#endif
+typedef FNN_JOIN3(__m, FNN_BITS, i) vint;
+#define VL (FNN_BITS / 8 / (int)sizeof(real))
+#define WL (FNN_BITS / 64) /* doubles in a vwide */
+
+FNN_INLINE vreal v_load(const real *p) { return FNN_X(loadu)(p); }
+FNN_INLINE void v_store(real *p, vreal a) { FNN_X(storeu)(p, a); }
+FNN_INLINE vreal v_set(real a) { return FNN_X(set1)(a); }
+FNN_INLINE vreal v_zero(void) { return v_set(0); }
+FNN_INLINE vreal v_add(vreal a, vreal b) { return FNN_X(add)(a, b); }
+FNN_INLINE vreal v_sub(vreal a, vreal b) { return FNN_X(sub)(a, b); }
+FNN_INLINE vreal v_mul(vreal a, vreal b) { return FNN_X(mul)(a, b); }
+FNN_INLINE vreal v_div(vreal a, vreal b) { return FNN_X(div)(a, b); }
+FNN_INLINE vreal v_sqrt(vreal a) { return FNN_X(sqrt)(a); }
+FNN_INLINE vreal v_max(vreal a, vreal b) { return FNN_X(max)(a, b); }
+FNN_INLINE vreal v_min(vreal a, vreal b) { return FNN_X(min)(a, b); }
+
+#if defined(__FMA__)
+#define FNN_HAS_FMA 1
+FNN_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return FNN_X(fmadd)(a, b, c); }
+FNN_INLINE vreal v_fnma(vreal a, vreal b, vreal c) { return FNN_X(fnmadd)(a, b, c); }
+#else
+#define FNN_HAS_FMA 0
+FNN_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return v_add(v_mul(a, b), c); }
+FNN_INLINE vreal v_fnma(vreal a, vreal b, vreal c) { return v_sub(c, v_mul(a, b)); }
+#endif
+
+/* bits */
+#if FNN_BITS == 512
+FNN_INLINE vint i_and(vint a, vint b) { return _mm512_and_si512(a, b); }
+FNN_INLINE vint i_or(vint a, vint b) { return _mm512_or_si512(a, b); }
+FNN_INLINE vint i_xor(vint a, vint b) { return _mm512_xor_si512(a, b); }
+#if FNN_DOUBLE
+FNN_INLINE vint v_bits(vreal a) { return _mm512_castpd_si512(a); }
+FNN_INLINE vreal v_real(vint a) { return _mm512_castsi512_pd(a); }
+#else
+FNN_INLINE vint v_bits(vreal a) { return _mm512_castps_si512(a); }
+FNN_INLINE vreal v_real(vint a) { return _mm512_castsi512_ps(a); }
+#endif
+FNN_INLINE vint i_set(int_of_real a) { return FNN_XI(set1)(a); }
+#else
+#if FNN_BITS == 256
+#define FNN_SI(op) FNN_JOIN3(_mm256_, op, _si256)
+#define FNN_CAST_TO_INT(t) FNN_JOIN3(_mm256_cast, t, _si256)
+#define FNN_CAST_TO_REAL _mm256_castsi256_
+#else
+#define FNN_SI(op) FNN_JOIN3(_mm_, op, _si128)
+#define FNN_CAST_TO_INT(t) FNN_JOIN3(_mm_cast, t, _si128)
+#define FNN_CAST_TO_REAL _mm_castsi128_
+#endif
+FNN_INLINE vint i_and(vint a, vint b) { return FNN_SI(and)(a, b); }
+FNN_INLINE vint i_or(vint a, vint b) { return FNN_SI(or)(a, b); }
+FNN_INLINE vint i_xor(vint a, vint b) { return FNN_SI(xor)(a, b); }
+#if FNN_DOUBLE
+FNN_INLINE vint v_bits(vreal a) { return FNN_CAST_TO_INT(pd)(a); }
+FNN_INLINE vreal v_real(vint a) { return FNN_JOIN2(FNN_CAST_TO_REAL, pd)(a); }
+FNN_INLINE vint i_set(int_of_real a) { return FNN_JOIN2(FNN_PREFIX, set1_epi64x)(a); }
+#else
+FNN_INLINE vint v_bits(vreal a) { return FNN_CAST_TO_INT(ps)(a); }
+FNN_INLINE vreal v_real(vint a) { return FNN_JOIN2(FNN_CAST_TO_REAL, ps)(a); }
+FNN_INLINE vint i_set(int_of_real a) { return FNN_JOIN2(FNN_PREFIX, set1_epi32)(a); }
+#endif
+#endif
+FNN_INLINE vint i_add(vint a, vint b) { return FNN_XI(add)(a, b); }
+FNN_INLINE vint i_sub(vint a, vint b) { return FNN_XI(sub)(a, b); }
+#define i_shl(a, n) FNN_XI(slli)(a, n)
+#define i_shr(a, n) FNN_XI(srli)(a, n)
+
+/* truth, and the first n lanes */
+#if FNN_BITS == 512
+#if FNN_DOUBLE
+typedef __mmask8 vmask;
+#define FNN_CMP(a, b, how) _mm512_cmp_pd_mask(a, b, how)
+#else
+typedef __mmask16 vmask;
+#define FNN_CMP(a, b, how) _mm512_cmp_ps_mask(a, b, how)
+#endif
+FNN_INLINE vmask v_lt(vreal a, vreal b) { return FNN_CMP(a, b, _CMP_LT_OQ); }
+FNN_INLINE vmask v_le(vreal a, vreal b) { return FNN_CMP(a, b, _CMP_LE_OQ); }
+FNN_INLINE vmask v_eq(vreal a, vreal b) { return FNN_CMP(a, b, _CMP_EQ_OQ); }
+FNN_INLINE vmask v_ne(vreal a, vreal b) { return FNN_CMP(a, b, _CMP_NEQ_UQ); }
+FNN_INLINE vmask m_and(vmask a, vmask b) { return (vmask)(a & b); }
+FNN_INLINE vmask m_or(vmask a, vmask b) { return (vmask)(a | b); }
+FNN_INLINE vmask m_not(vmask a) { return (vmask)~a; }
+FNN_INLINE int m_any(vmask a) { return a != 0; }
+FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(mask_blend)(m, b, a); }
+FNN_INLINE vreal v_round(vreal a) { return FNN_X(roundscale)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+typedef vmask vtail;
+FNN_INLINE vtail v_tail(size_t n) { return (vtail)((1u << n) - 1); }
+FNN_INLINE vreal v_load_tail(const real *p, vtail t) { return FNN_X(maskz_loadu)(t, p); }
+FNN_INLINE void v_store_tail(real *p, vreal a, vtail t) { FNN_X(mask_storeu)(p, t, a); }
+#else
+typedef vreal vmask;
+#if FNN_BITS == 256
+FNN_INLINE vmask v_lt(vreal a, vreal b) { return FNN_X(cmp)(a, b, _CMP_LT_OQ); }
+FNN_INLINE vmask v_le(vreal a, vreal b) { return FNN_X(cmp)(a, b, _CMP_LE_OQ); }
+FNN_INLINE vmask v_eq(vreal a, vreal b) { return FNN_X(cmp)(a, b, _CMP_EQ_OQ); }
+FNN_INLINE vmask v_ne(vreal a, vreal b) { return FNN_X(cmp)(a, b, _CMP_NEQ_UQ); }
+FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(blendv)(b, a, m); }
+FNN_INLINE vreal v_round(vreal a) { return FNN_X(round)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+typedef vint vtail;
+static const int_of_real fnn_lanes[2 * VL] = {
+#if FNN_DOUBLE
+    -1, -1, -1, -1
+#else
+    -1, -1, -1, -1, -1, -1, -1, -1
+#endif
+};
+FNN_INLINE vtail v_tail(size_t n) { return FNN_SI(loadu)((const vint *)(const void *)(fnn_lanes + VL - n)); }
+FNN_INLINE vreal v_load_tail(const real *p, vtail t) { return FNN_X(maskload)(p, t); }
+FNN_INLINE void v_store_tail(real *p, vreal a, vtail t) { FNN_X(maskstore)(p, t, a); }
+#else
+FNN_INLINE vmask v_lt(vreal a, vreal b) { return FNN_X(cmplt)(a, b); }
+FNN_INLINE vmask v_le(vreal a, vreal b) { return FNN_X(cmple)(a, b); }
+FNN_INLINE vmask v_eq(vreal a, vreal b) { return FNN_X(cmpeq)(a, b); }
+FNN_INLINE vmask v_ne(vreal a, vreal b) { return FNN_X(cmpneq)(a, b); }
+FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(or)(FNN_X(and)(m, a), FNN_X(andnot)(m, b)); }
+FNN_INLINE vreal v_round(vreal a)
+{
+    const vreal magic = v_set(FNN_MAGIC);
+    return v_sub(v_add(a, magic), magic);
+}
+#define FNN_TAIL_BY_COPY
+#endif
+FNN_INLINE vmask m_and(vmask a, vmask b) { return FNN_X(and)(a, b); }
+FNN_INLINE vmask m_or(vmask a, vmask b) { return FNN_X(or)(a, b); }
+FNN_INLINE vmask m_not(vmask a) { return v_real(i_xor(v_bits(a), i_set(-1))); }
+FNN_INLINE int m_any(vmask a) { return FNN_X(movemask)(a) != 0; }
+#endif
+
+/* doubles from half of a vector; all of it where real is double */
+#if FNN_DOUBLE
+FNN_INLINE vwide w_half(vreal a, int half)
+{
+    (void)half;
+    return a;
+}
+#elif FNN_BITS == 512
+FNN_INLINE vwide w_half(vreal a, int half)
+{
+    const __m512d bits = _mm512_castps_pd(a);
+    return _mm512_cvtps_pd(_mm256_castpd_ps(half ? _mm512_extractf64x4_pd(bits, 1) : _mm512_castpd512_pd256(bits)));
+}
+#elif FNN_BITS == 256
+FNN_INLINE vwide w_half(vreal a, int half)
+{
+    return _mm256_cvtps_pd(half ? _mm256_extractf128_ps(a, 1) : _mm256_castps256_ps128(a));
+}
+#else
+FNN_INLINE vwide w_half(vreal a, int half) { return _mm_cvtps_pd(half ? _mm_movehl_ps(a, a) : a); }
+#endif
+FNN_INLINE vwide w_add(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, add_pd)(a, b); }
+FNN_INLINE vwide w_mul(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, mul_pd)(a, b); }
+FNN_INLINE vwide w_set(double a) { return FNN_JOIN2(FNN_PREFIX, set1_pd)(a); }
+FNN_INLINE void w_store(double *p, vwide a) { FNN_JOIN2(FNN_PREFIX, storeu_pd)(p, a); }

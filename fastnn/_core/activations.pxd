@@ -1,0 +1,8 @@
+from fastnn._core.kernels cimport real
+
+cdef extern from "fnn.h" nogil:
+    int FNN_ACTIVATIONS
+    void fnn_activation(int kind, ptrdiff_t n, const void *x, void *y, const double *p) noexcept
+    void fnn_derivative(int kind, ptrdiff_t n, const void *xy, const void *dy, void *dx, const double *p) noexcept
+
+cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p) noexcept nogil

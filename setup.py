@@ -1,0 +1,98 @@
+"""Build the C helpers once per instruction set and precision, and the Cython modules over them.
+
+Exactly one extension, fastnn._core.kernels, links the helpers; the others reach them through the table that it hands out.
+What is compiled with which flags stands in csrc/isa.mk, which csrc/Makefile reads too.
+"""
+
+import os
+import platform
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CSRC = Path("csrc")
+CORE = Path("fastnn/_core")
+HELPERS = sorted(str(p) for pattern in ("*.c", "*.h", "*.def", "*.mk") for p in CSRC.glob(pattern))
+FAMILIES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+    "freethreading_compatible": False,
+}
+
+
+def isa_flags() -> dict[str, list[str]]:
+    """The NAME = flags lines of isa.mk."""
+    lines = re.findall(r"^(\w+) *=(.*)$", (CSRC / "isa.mk").read_text(), re.MULTILINE)
+    return {name: flags.split() for name, flags in lines}
+
+
+def target_family() -> str:
+    """The processor family that the extension is built for, which cross-compilers name in the environment."""
+    machine = os.environ.get("_PYTHON_HOST_PLATFORM", "").rpartition("-")[2] or platform.machine()
+    archflags = re.findall(r"-arch (\w+)", os.environ.get("ARCHFLAGS", ""))
+    return FAMILIES.get((archflags or [machine])[0].lower(), "other")
+
+
+class BuildExt(build_ext):
+    """build_ext that compiles csrc for every instruction set and links it into the one extension that owns it."""
+
+    def build_extension(self, ext: Extension) -> None:
+        if ext.name == "fastnn._core.kernels":
+            ext.extra_objects = self.compile_helpers()
+        super().build_extension(ext)
+
+    def compile_helpers(self) -> list[str]:
+        flags = isa_flags()
+        isas = flags[f"ISAS_{target_family()}"]
+        have = [(f"FNN_HAVE_{isa}", "1") for isa in isas]
+        jobs = [(CSRC / f"{name}.c", "common", have, []) for name in ("threads", "random", "dispatch")]
+        for isa in isas:
+            for double in "01":
+                macros = [("FNN_ISA", isa), ("FNN_DOUBLE", double)]
+                jobs.append((CSRC / "kernels.c", f"{isa}{double}", macros, flags[f"CFLAGS_{isa}"]))
+
+        def compile_one(job: tuple[Path, str, list[tuple[str, str]], list[str]]) -> list[str]:
+            source, folder, macros, extra = job
+            return self.compiler.compile(
+                [str(source)],
+                output_dir=str(Path(self.build_temp) / folder),  # the same name from each job: a folder apiece
+                macros=macros,
+                include_dirs=[str(CSRC)],
+                extra_postargs=[*flags["CFLAGS_all"], *extra],
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [path for paths in pool.map(compile_one, jobs) for path in paths]
+
+
+def extension(path: Path) -> Extension:
+    return Extension(
+        f"fastnn._core.{path.stem}",
+        [str(path)],
+        include_dirs=[str(CSRC), numpy.get_include()],
+        depends=HELPERS,
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_USE_MODULE_STATE", "0")],
+        extra_compile_args=[f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function"],
+        extra_link_args=["-pthread"],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(path) for path in sorted(CORE.glob("*.pyx"))],
+        build_dir="build/cython",
+        compiler_directives=DIRECTIVES,
+        annotate=bool(os.environ.get("FASTNN_ANNOTATE")),
+    ),
+    cmdclass={"build_ext": BuildExt},
+)
