@@ -26,8 +26,9 @@ typedef void (*fnn_task)(void *context, int64_t index, int worker);
 
 /* Run task(context, i, worker) once for every i in 0..count-1 on at most `threads` threads, the caller among them, and
    return when all are done. Indices are claimed one by one in ascending order; worker is in 0..threads-1 and is 0 for
-   the caller. The caller alone does the work when threads <= 1 or count <= 1, when called from inside a task, and when
-   another thread holds the pool. */
+   the caller. The caller alone does the work when threads <= 1 or count <= 1, when called from inside a task, when
+   another thread holds the pool, and when the system gives no threads. Workers compute with the caller's rounding and
+   flush-to-zero modes, so that results do not depend on who computes. */
 void fnn_parallel(fnn_task task, void *context, int64_t count, int threads);
 
 /* How many threads the machine suggests: FASTNN_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of the process's
@@ -40,7 +41,7 @@ int fnn_set_threads(int count);
 
 /* This thread's scratch: FNN_SCRATCH_BYTES bytes, aligned to 64, allocated when first asked for and freed when the
    thread ends; NULL when there is no memory. Contents are whatever the last user left. */
-#define FNN_SCRATCH_BYTES (1u << 20)
+#define FNN_SCRATCH_BYTES (2u << 20)
 void *fnn_scratch(void);
 
 /* ---------------------------------------------------------------------------------------------- random (random.c)
@@ -52,16 +53,25 @@ void *fnn_scratch(void);
 /* out[i] = word start + i of the stream */
 void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);
 
-/* Element i uses words 2i and 2i+1: u = (53 random bits) / 2^53 in [0, 1); out[i] = low + u (high - low) */
-void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out);
+/* Element i of the others is made of words w = 2i and 2i+1 of its stream: k = (w0 >> 5) 2^26 + (w1 >> 6), 53 random
+   bits.
 
-/* out[i] = mean + stddev * inverse normal CDF(u + 2^-54), by Wichura's AS241 */
-void fnn_random_normal(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+   out[i] = low + u (high - low), where u = k / 2^53 in [0, 1) */
+void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high,
+                        double *out);
 
-/* The same, restricted to two standard deviations on either side of the mean */
-void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+/* out[i] = mean + stddev * z, where Phi(z) = (k + 1/2) / 2^53, by Wichura's AS241 from the exact (k + 1/2) / 2^53 - 1/2:
+   never infinite (|z| < 8.3), and k and 2^53 - 1 - k give z and -z */
+void fnn_random_normal(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
+                       double *out);
 
-/* out = a permutation of 0..n-1: for i = n-1..1 swap i with the high 64 bits of r (i + 1), r = draw n-1-i of the stream */
+/* The same, restricted to two standard deviations on either side of the mean: Phi(z) - 1/2 is that of normal, times
+   Phi(2) - Phi(-2) */
+void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
+                          double *out);
+
+/* out = a permutation of 0..n-1: for i = n-1..1 swap out[i] with out[j], j = the high 64 bits of r (i + 1), where
+   r = 2^32 w0 + w1 is made of words 2d and 2d+1, d = n-1-i */
 void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *out);
 
 /* ------------------------------------------------------------------------- the table of one precision and ISA (kernels.c)
@@ -77,18 +87,33 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    chain of fused multiply-adds over k, ascending, from init on.
      a[i * a_row + k * a_k]   b[k * b_k + j]   c[i * c_row + j]   init[i * init_row + j]
    init is NULL for zeros, a bias with init_row 0, or c itself to go on with a chain whose first part is done.
-   Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read.
+   Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read. The memory to the
+   right of the tile is fetched into the cache: a driver goes along a row of tiles.
 
-   fnn_pack: panel[k * width + j] = b[k * b_k + j * b_column] for k < K, j < n <= width; zeros for n <= j < width. */
-enum { FNN_TILE_WIDE, FNN_TILE_TALL, FNN_TILE_FLAT, FNN_TILE_SHAPES };
+   fnn_pack: B[K,n] into panels of `width` columns (a multiple of the vector), one behind the other, zeros past column n:
+   panel[(j / width) * K * width + k * width + j % width] = b[k * b_k + j * b_column]
+
+   Each shape of tile says how many rows and columns it has, and from which stride on, in bytes from one row of an operand
+   to the next, a packed copy of A or of B is faster than the operand as it lies (measured; see docs/decisions). */
+enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
 #define FNN_PRODUCT_HELPERS(real)                                                                                      \
     struct {                                                                                                           \
-        int rows, columns;                                                                                             \
+        int rows, columns, vector;                                                                                     \
+        int pack_a, pack_b;                                                                                            \
         void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
                     const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
     } tile[FNN_TILE_SHAPES];                                                                                           \
     void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width,          \
                  real *panel);
+#define fnn_tile_shape(shape, p)                                                                                       \
+    (fnn_tile_numbers) { FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,   \
+                         FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b }
+#define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
+    FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+#define fnn_pack(K, n, b, b_k, b_column, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, width, panel)
+typedef struct {
+    int rows, columns, vector, pack_a, pack_b;
+} fnn_tile_numbers;
 
 /* Activations (activations.def, elementwise.h): the rows of the table are numbered FNN_ACTIVATION_<name>.
 

@@ -18,6 +18,7 @@
    v_round                         to the nearest integer, ties to even, for |x| < 2^21
    v_pow2(n)                       2^n for an integral n in the normal range
    v_bits v_real i_set i_add i_sub i_and i_or i_shl i_shr(logical)   bit work; v_fromint(i) for |i| < 2^21
+   v_transpose(p, row, out, out_row)   turn VL rows of TRANSPOSE_COLUMNS elements into that many vectors
    sum16                           sixteen running sums in double, one per virtual lane, whatever VL is */
 #ifndef FNN_SIMD_H
 #define FNN_SIMD_H
@@ -38,9 +39,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define FNN_INLINE static inline __attribute__((always_inline, unused))
 #define FNN_UNROLL _Pragma("GCC unroll 32")
+#define FNN_PREFETCH(p) __builtin_prefetch(p, 1) /* to be written */
 #else
 #define FNN_INLINE static inline
 #define FNN_UNROLL
+#define FNN_PREFETCH(p) ((void)(p))
 #endif
 
 #if FNN_DOUBLE

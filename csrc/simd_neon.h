@@ -79,3 +79,28 @@ FNN_INLINE vwide w_add(vwide a, vwide b) { return vaddq_f64(a, b); }
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return vmulq_f64(a, b); }
 FNN_INLINE vwide w_set(double a) { return vdupq_n_f64(a); }
 FNN_INLINE void w_store(double *p, vwide a) { vst1q_f64(p, a); }
+
+/* 16 / sizeof(real) elements of each of VL rows, turned */
+#define TRANSPOSE_COLUMNS VL
+FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+{
+#if FNN_DOUBLE
+    const vreal r0 = v_load(p), r1 = v_load(p + row);
+    v_store(out, vzip1q_f64(r0, r1));
+    v_store(out + out_row, vzip2q_f64(r0, r1));
+#else
+#define AS_PD vreinterpretq_f64_f32
+#define LOW_PAIRS(a, b) vreinterpretq_f32_f64(vzip1q_f64(AS_PD(a), AS_PD(b)))
+#define HIGH_PAIRS(a, b) vreinterpretq_f32_f64(vzip2q_f64(AS_PD(a), AS_PD(b)))
+    const vreal r0 = v_load(p), r1 = v_load(p + row), r2 = v_load(p + 2 * row), r3 = v_load(p + 3 * row);
+    const vreal low01 = vzip1q_f32(r0, r1), low23 = vzip1q_f32(r2, r3);
+    const vreal high01 = vzip2q_f32(r0, r1), high23 = vzip2q_f32(r2, r3);
+    v_store(out, LOW_PAIRS(low01, low23));
+    v_store(out + out_row, HIGH_PAIRS(low01, low23));
+    v_store(out + 2 * out_row, LOW_PAIRS(high01, high23));
+    v_store(out + 3 * out_row, HIGH_PAIRS(high01, high23));
+#undef AS_PD
+#undef LOW_PAIRS
+#undef HIGH_PAIRS
+#endif
+}

@@ -72,3 +72,10 @@ FNN_INLINE vwide w_add(vwide a, vwide b) { return a + b; }
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return a * b; }
 FNN_INLINE vwide w_set(double a) { return a; }
 FNN_INLINE void w_store(double *p, vwide a) { *p = a; }
+
+#define TRANSPOSE_COLUMNS 1
+FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+{
+    (void)row, (void)out_row;
+    *out = *p;
+}

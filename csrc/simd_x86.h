@@ -179,3 +179,62 @@ FNN_INLINE vwide w_add(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, add_pd)(
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, mul_pd)(a, b); }
 FNN_INLINE vwide w_set(double a) { return FNN_JOIN2(FNN_PREFIX, set1_pd)(a); }
 FNN_INLINE void w_store(double *p, vwide a) { FNN_JOIN2(FNN_PREFIX, storeu_pd)(p, a); }
+
+/* Q = 16 / sizeof(real) elements of each of VL rows, turned: in each 128-bit lane a block of Q x Q is transposed */
+#define TRANSPOSE_COLUMNS (16 / (int)sizeof(real))
+FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q, ...: one to each 128-bit lane */
+{
+    const ptrdiff_t Q = TRANSPOSE_COLUMNS;
+    (void)Q, (void)row;
+#if FNN_DOUBLE
+#define LANE(i) _mm_loadu_pd(p + (i)*Q * row)
+#if FNN_BITS == 128
+    return LANE(0);
+#else
+    const __m256d low = _mm256_insertf128_pd(_mm256_castpd128_pd256(LANE(0)), LANE(1), 1);
+#if FNN_BITS == 256
+    return low;
+#else
+    const __m256d high = _mm256_insertf128_pd(_mm256_castpd128_pd256(LANE(2)), LANE(3), 1);
+    return _mm512_insertf64x4(_mm512_castpd256_pd512(low), high, 1);
+#endif
+#endif
+#else
+#define LANE(i) _mm_loadu_ps(p + (i)*Q * row)
+#if FNN_BITS == 128
+    return LANE(0);
+#else
+    const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(LANE(0)), LANE(1), 1);
+#if FNN_BITS == 256
+    return low;
+#else
+    const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(LANE(2)), LANE(3), 1);
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+#endif
+#endif
+#endif
+#undef LANE
+}
+FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+{
+#if FNN_DOUBLE
+    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p + row, row);
+    v_store(out, FNN_X(unpacklo)(r0, r1));
+    v_store(out + out_row, FNN_X(unpackhi)(r0, r1));
+#else
+#define AS_PD(a) FNN_JOIN2(FNN_PREFIX, castps_pd)(a)
+#define LOW_PAIRS(a, b) FNN_JOIN2(FNN_PREFIX, castpd_ps)(FNN_JOIN2(FNN_PREFIX, unpacklo_pd)(AS_PD(a), AS_PD(b)))
+#define HIGH_PAIRS(a, b) FNN_JOIN2(FNN_PREFIX, castpd_ps)(FNN_JOIN2(FNN_PREFIX, unpackhi_pd)(AS_PD(a), AS_PD(b)))
+    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p + row, row);
+    const vreal r2 = v_load_quarters(p + 2 * row, row), r3 = v_load_quarters(p + 3 * row, row);
+    const vreal low01 = FNN_X(unpacklo)(r0, r1), low23 = FNN_X(unpacklo)(r2, r3);
+    const vreal high01 = FNN_X(unpackhi)(r0, r1), high23 = FNN_X(unpackhi)(r2, r3);
+    v_store(out, LOW_PAIRS(low01, low23));
+    v_store(out + out_row, HIGH_PAIRS(low01, low23));
+    v_store(out + 2 * out_row, LOW_PAIRS(high01, high23));
+    v_store(out + 3 * out_row, HIGH_PAIRS(high01, high23));
+#undef AS_PD
+#undef LOW_PAIRS
+#undef HIGH_PAIRS
+#endif
+}

@@ -1,26 +1,170 @@
-/* tile.h: the tiles of the matrix product, and the packing of its operands. */
+/* tile.h: the tiles of the matrix product, and the packing of their operands.
 
-FNN_INLINE void tile_one(ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c, const real *init)
+   A tile holds m x (VL v) elements of C in registers and walks down k once: two or more loads of B, then for each row a
+   broadcast of A and a multiply-add into each vector. How many rows a tile has follows from the registers: AVX-512 and
+   64-bit Arm have 32, so 28 sums, two vectors of B and a broadcast; the others 16, so 12 sums. */
+#if (defined(FNN_BITS) && FNN_BITS == 512) || defined(__aarch64__)
+#define TILE_ROWS 14
+#define ON_ROWS_ABOVE_6(CASE) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+#else
+#define TILE_ROWS 6
+#define ON_ROWS_ABOVE_6(CASE)
+#endif
+#define FLAT_VECTORS 8
+
+/* A tall tile reuses each row of B so often, and a long vector takes so much of it at a time, that memory as it lies
+   serves until its rows are pages apart; the small tile wants B in order sooner. */
+#if TILE_ROWS == 14
+#define TILE_PACK_A 4096
+#define TILE_PACK_B 3072
+#else
+#define TILE_PACK_A 2048
+#define TILE_PACK_B 512
+#endif
+
+/* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All three are constants where
+   this is inlined, so that the sums live in registers. */
+FNN_INLINE void tile_body(const int m, const int v, const int partial, vtail tail, ptrdiff_t K, const real *a,
+                          ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row,
+                          const real *init, ptrdiff_t init_row)
 {
-    for (ptrdiff_t j = 0; j < n; j++) {
-        vreal s = v_set(init ? init[j] : 0);
-        for (ptrdiff_t k = 0; k < K; k++)
-            s = v_fma(v_set(a[k * a_k]), v_set(b[k * b_k + j]), s);
-        real lane[VL];
-        v_store(lane, s);
-        c[j] = lane[0];
+    vreal sum[TILE_ROWS][FLAT_VECTORS];
+
+#define CUT(j) (partial && (j) == v - 1)
+    FNN_UNROLL for (int i = 0; i < m; i++)
+        FNN_UNROLL for (int j = 0; j < v; j++)
+        {
+            if (!init)
+                sum[i][j] = v_zero();
+            else
+                sum[i][j] = CUT(j) ? v_load_tail(init + i * init_row + j * VL, tail) : v_load(init + i * init_row + j * VL);
+        }
+
+    if (K >= 128) { /* long enough for the next tile's sums, to the right, to arrive meanwhile */
+        FNN_UNROLL for (int i = 0; i < m; i++)
+            FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
+                FNN_PREFETCH((const char *)(c + i * c_row + v * VL) + line);
+    }
+
+    for (ptrdiff_t k = 0; k < K; k++, a += a_k, b += b_k) {
+        vreal row[FLAT_VECTORS];
+        FNN_UNROLL for (int j = 0; j < v; j++)
+            row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
+        FNN_UNROLL for (int i = 0; i < m; i++) {
+            const vreal weight = v_set(a[i * a_row]);
+            FNN_UNROLL for (int j = 0; j < v; j++)
+                sum[i][j] = v_fma(weight, row[j], sum[i][j]);
+        }
+    }
+
+    FNN_UNROLL for (int i = 0; i < m; i++)
+        FNN_UNROLL for (int j = 0; j < v; j++)
+        {
+            if (CUT(j))
+                v_store_tail(c + i * c_row + j * VL, sum[i][j], tail);
+            else
+                v_store(c + i * c_row + j * VL, sum[i][j]);
+        }
+#undef CUT
+}
+
+#define TILE_PARAMETERS                                                                                                \
+    ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b,               \
+        ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row
+#define TILE(m, v, partial) tile_body(m, v, partial, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+#define TILE_TAIL v_tail(n % VL ? (size_t)(n % VL) : (size_t)(VL > 1 ? 1 : 0)) /* unused when n is a multiple of VL */
+
+/* Up to TILE_ROWS rows and two vectors: the workhorse */
+static void tile_wide(TILE_PARAMETERS)
+{
+    const vtail tail = TILE_TAIL;
+    const int partial = n % VL != 0, two = n > VL;
+    switch (m) {
+#define CASE(rows)                                                                                                     \
+    case rows:                                                                                                         \
+        if (two && !partial)                                                                                           \
+            TILE(rows, 2, 0);                                                                                          \
+        else if (two)                                                                                                  \
+            TILE(rows, 2, 1);                                                                                          \
+        else if (!partial)                                                                                             \
+            TILE(rows, 1, 0);                                                                                          \
+        else                                                                                                           \
+            TILE(rows, 1, 1);                                                                                          \
+        break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) ON_ROWS_ABOVE_6(CASE)
+#undef CASE
     }
 }
-static void tile_any(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              
-                    const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row)
+
+/* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition */
+static void tile_flat(TILE_PARAMETERS)
 {
-    for (ptrdiff_t i = 0; i < m; i++)
-        tile_one(n, K, a + i * a_row, a_k, b, b_k, c + i * c_row, init ? init + i * init_row : 0);
+    const vtail tail = TILE_TAIL;
+    const int partial = n % VL != 0;
+    (void)m;
+    switch ((n + VL - 1) / VL) {
+#define CASE(v)                                                                                                        \
+    case v:                                                                                                            \
+        if (partial)                                                                                                   \
+            TILE(1, v, 1);                                                                                             \
+        else                                                                                                           \
+            TILE(1, v, 0);                                                                                             \
+        break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+    }
 }
+
+/* Rows of B, whose elements lie side by side, into panels: reads run along k's row, so that memory is read in order */
+static void pack_rows(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t width, real *panel)
+{
+    const ptrdiff_t vectors = width / VL;
+    for (ptrdiff_t k = 0; k < K; k++, b += b_k) {
+        real *out = panel + k * width;
+        ptrdiff_t j = 0;
+        for (; j + width <= n; j += width, out += K * width)
+            for (ptrdiff_t v = 0; v < vectors; v++)
+                v_store(out + v * VL, v_load(b + j + v * VL));
+        if (j < n)
+            for (ptrdiff_t v = 0; v < vectors; v++, j += VL)
+                v_store(out + v * VL, j < n ? v_load_n(b + j, (size_t)(n - j)) : v_zero());
+    }
+}
+
+/* Columns of B, whose elements lie side by side (the product reads B transposed), into panels, VL columns at a time */
+static void pack_columns(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_column, ptrdiff_t width, real *panel)
+{
+    for (ptrdiff_t j = 0; j < n; j += VL) {
+        real *out = panel + j / width * K * width + j % width;
+        const real *in = b + j * b_column;
+        const ptrdiff_t columns = n - j < VL ? n - j : VL;
+        ptrdiff_t k = 0;
+        if (columns == VL)
+            for (; k + TRANSPOSE_COLUMNS <= K; k += TRANSPOSE_COLUMNS)
+                v_transpose(in + k, b_column, out + k * width, width);
+        for (; k < K; k++)
+            for (ptrdiff_t i = 0; i < VL; i++)
+                out[k * width + i] = i < columns ? in[i * b_column + k] : 0;
+    }
+    const ptrdiff_t used = (n + VL - 1) / VL * VL, end = (n + width - 1) / width * width; /* vectors past the last column */
+    for (ptrdiff_t j = used; j < end; j += VL)
+        for (ptrdiff_t k = 0; k < K; k++)
+            v_store(panel + j / width * K * width + j % width + k * width, v_zero());
+}
+
 static void pack(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width, real *panel)
 {
-    for (ptrdiff_t k = 0; k < K; k++)
-        for (ptrdiff_t j = 0; j < width; j++)
-            panel[k * width + j] = j < n ? b[k * b_k + j * b_column] : 0;
+    if (b_column == 1)
+        pack_rows(K, n, b, b_k, width, panel);
+    else if (b_k == 1)
+        pack_columns(K, n, b, b_column, width, panel);
+    else
+        for (ptrdiff_t j = 0; j < (n + width - 1) / width * width; j++)
+            for (ptrdiff_t k = 0; k < K; k++)
+                panel[j / width * K * width + k * width + j % width] = j < n ? b[k * b_k + j * b_column] : 0;
 }
-#define FNN_PRODUCT_ENTRIES .tile = {{6, 2 * VL, tile_any}, {12, VL, tile_any}, {1, 4 * VL, tile_any}}, .pack = pack,
+
+#define FNN_PRODUCT_ENTRIES                                                                                            \
+    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_wide},                                             \
+             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_flat}},                                         \
+    .pack = pack,

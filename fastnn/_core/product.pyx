@@ -1,0 +1,323 @@
+"""The matrix product: blocks for the caches, tiles for the registers, columns or rows for the threads.
+
+Every element of C is one chain of fused multiply-adds over k, ascending, whichever way is taken, so that neither the
+blocking nor the number of threads shows in the bits. There are three ways:
+
+row     C has one row: B is read once, as it lies, by a tile of one row and many columns.
+narrow  C has so few columns that a vector of them would be mostly empty: C^T = B^T A^T is computed, vectors along the
+        rows of C, and turned on the way out.
+blocks  everything else. For each block of columns and of k: pack B where that pays, then for each block of rows: pack A
+        where that pays, then tile by tile, along the rows of C.
+"""
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
+from fastnn._core.kernels cimport FNN_SCRATCH_BYTES, chosen_table, fnn, get_threads, parallel, real, scratch
+
+cnp.import_array()
+fnn = chosen_table()
+
+cdef enum:
+    DEPTH_BYTES = 1536        # of a row of A in one block: with a tile's rows it stays in the first-level cache
+    B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
+    BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
+    PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
+    PACK_A_COLUMNS = 256      # and so many columns a packed A
+    LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
+
+
+cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline ptrdiff_t pieces(ptrdiff_t whole, ptrdiff_t most) noexcept nogil:
+    """How many pieces of at most `most` make up the whole."""
+    return (whole + most - 1) // most
+
+
+cdef inline ptrdiff_t start(ptrdiff_t whole, ptrdiff_t parts, ptrdiff_t index) noexcept nogil:
+    """Where part `index` begins of a whole that is cut into parts as equal as can be."""
+    return whole // parts * index + least(whole % parts, index)
+
+
+cdef inline ptrdiff_t stride_bytes(ptrdiff_t one, ptrdiff_t other, size_t size) noexcept nogil:
+    """The larger of an operand's two strides: from one of its contiguous rows to the next."""
+    return (one if one > other else other) * <ptrdiff_t>size
+
+
+cdef void activate_rows(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1,
+                        real *c) noexcept nogil:
+    """C[i0:i1, j0:j1] = f(C[i0:i1, j0:j1]), while it is in the cache."""
+    cdef ptrdiff_t i
+    if p.activation == FNN_ACTIVATION_linear:
+        return
+    if j1 - j0 == p.c_row:
+        fnn_activation(p.activation, (i1 - i0) * p.c_row, c + i0 * p.c_row, c + i0 * p.c_row, p.parameters)
+        return
+    for i in range(i0, i1):
+        fnn_activation(p.activation, j1 - j0, c + i * p.c_row + j0, c + i * p.c_row + j0, p.parameters)
+
+
+cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, bint begun, real *c,
+                                   ptrdiff_t *row) noexcept nogil:
+    """What the chains of the tile at (i, j) start from: what C holds, the bias or nothing; and its stride."""
+    if begun or p.accumulate:
+        row[0] = p.c_row
+        return c + i * p.c_row + j
+    row[0] = 0
+    return <const real *>p.bias + j if p.bias != NULL else NULL
+
+
+# ------------------------------------------------------------------------------------------------------------- one row
+
+cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
+    """C[0, j0:j1] where the rows of B lie in one piece each."""
+    cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_FLAT, tag)
+    cdef real *c = <real *>p.c
+    cdef const real *init
+    cdef ptrdiff_t j, t, init_row
+    for t in range(pieces(j1 - j0, shape.columns)):
+        j = j0 + t * shape.columns
+        init = first_link(p, 0, j, False, c, &init_row)
+        fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), p.K, <const real *>p.a, 0, p.a_k,
+                 <const real *>p.b + j, p.b_k, c + j, 0, init, init_row)
+    activate_rows(p, 0, 1, j0, j1, c)
+
+
+# ------------------------------------------------------------------------------------------------------ narrow outputs
+
+cdef enum:
+    NARROW = 32               # columns, at most
+
+
+cdef bint is_narrow(const Product *p, const fnn_tile_numbers *shape, size_t size) noexcept nogil:
+    """Whether vectors along the columns would be emptier than packing A for vectors along the rows costs."""
+    cdef ptrdiff_t lanes = pieces(p.N, shape.vector) * shape.vector
+    cdef bint in_place = p.a_row == 1      # A^T can be read as it lies
+    if p.accumulate or p.N > NARROW or p.M < shape.vector or p.K * shape.columns * <ptrdiff_t>size > B_BYTES:
+        return False
+    return lanes * (9 if in_place else 6) >= p.N * 10
+
+
+cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) noexcept nogil:
+    """C[i0:i1, :] by way of C^T, a panel of rows of C at a time."""
+    cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
+    cdef real turned[NARROW * 64]
+    cdef real *panel = NULL
+    cdef real *c = <real *>p.c
+    cdef const real *at
+    cdef ptrdiff_t count = pieces(p.N, shape.rows), width = shape.columns
+    cdef ptrdiff_t at_k, i, i_end, j, j_end, r, q, t
+    if p.a_row != 1:
+        panel = <real *>scratch()
+        if panel == NULL:
+            return -1
+    for q in range(pieces(i1 - i0, width)):
+        i = i0 + q * width
+        i_end = least(i + width, i1)
+        if panel == NULL:
+            at, at_k = <const real *>p.a + i, p.a_k
+        else:
+            fnn_pack(p.K, i_end - i, <const real *>p.a + i * p.a_row, p.a_k, p.a_row, width, panel)
+            at, at_k = panel, width
+        for j in range(p.N):
+            for r in range(i_end - i):
+                turned[j * width + r] = (<const real *>p.bias)[j] if p.bias != NULL else 0
+        for t in range(count):
+            j, j_end = start(p.N, count, t), start(p.N, count, t + 1)
+            fnn_tile(FNN_TILE_WIDE, j_end - j, i_end - i, p.K, <const real *>p.b + j * p.b_column, p.b_column, p.b_k,
+                     at, at_k, turned + j * width, width, turned + j * width, width)
+        for r in range(i_end - i):
+            for j in range(p.N):
+                c[(i + r) * p.c_row + j] = turned[j * width + r]
+    activate_rows(p, i0, i1, 0, p.N, c)
+    return 0
+
+
+# -------------------------------------------------------------------------------------------------------------- blocks
+
+cdef void pack_a(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t k0, ptrdiff_t k1, ptrdiff_t width,
+                 ptrdiff_t count, real *panels) noexcept nogil:
+    """A[i0:i1, k0:k1] in as many panels as there are rows of tiles, each as wide as a tile's rows fill vectors."""
+    cdef ptrdiff_t t, i
+    for t in range(count):
+        i = i0 + start(i1 - i0, count, t)
+        fnn_pack(k1 - k0, i0 + start(i1 - i0, count, t + 1) - i, <const real *>p.a + i * p.a_row + k0 * p.a_k, p.a_k,
+                 p.a_row, width, panels + t * width * (k1 - k0))
+
+
+cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0,
+                     ptrdiff_t k1, const fnn_tile_numbers *shape, const real *a_panels, ptrdiff_t a_width,
+                     const real *b_panels) noexcept nogil:
+    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache."""
+    cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
+    cdef real *c = <real *>p.c
+    cdef const real *a
+    cdef const real *b
+    cdef const real *init
+    cdef ptrdiff_t a_row, a_k, b_k, init_row, i, i_end, j, q, t
+    for t in range(count):
+        i, i_end = i0 + start(i1 - i0, count, t), i0 + start(i1 - i0, count, t + 1)
+        if a_panels != NULL:
+            a, a_row, a_k = a_panels + t * a_width * depth, 1, a_width
+        else:
+            a, a_row, a_k = <const real *>p.a + i * p.a_row + k0 * p.a_k, p.a_row, p.a_k
+        for q in range(pieces(j1 - j0, width)):
+            j = j0 + q * width
+            if b_panels != NULL:
+                b, b_k = b_panels + q * width * depth, width
+            else:
+                b, b_k = <const real *>p.b + k0 * p.b_k + j, p.b_k
+            init = first_link(p, i, j, k0 > 0, c, &init_row)
+            fnn_tile(FNN_TILE_WIDE, i_end - i, least(width, j1 - j), depth, a, a_row, a_k, b, b_k,
+                     c + i * p.c_row + j, p.c_row, init, init_row)
+
+
+cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
+    """C[i0:i1, j0:j1], block by block, by one thread."""
+    cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
+    cdef ptrdiff_t size = sizeof(real), width = shape.columns
+    cdef ptrdiff_t k_count = pieces(p.K, DEPTH_BYTES // size) if p.K else 1
+    cdef ptrdiff_t depth = pieces(p.K, k_count)
+    cdef ptrdiff_t columns = B_BYTES // size // (depth + 1) // width * width
+    cdef ptrdiff_t a_width = pieces(shape.rows, shape.vector) * shape.vector
+    cdef bint packs_b = p.b_column != 1 or (
+        i1 - i0 >= PACK_B_ROWS and stride_bytes(p.b_k, p.b_column, size) >= shape.pack_b)
+    cdef bint packs_a = j1 - j0 >= PACK_A_COLUMNS and stride_bytes(p.a_row, p.a_k, size) >= shape.pack_a
+    cdef real *room = NULL
+    cdef real *b_panels = NULL
+    cdef real *a_panels = NULL
+    cdef ptrdiff_t i, i_end, j, j_end, k, k_end, q, s, t
+    if packs_a or packs_b:
+        room = <real *>scratch()
+        if room == NULL:
+            return -1
+        b_panels = room if packs_b else NULL
+        a_panels = room + B_BYTES // size if packs_a else NULL
+    for q in range(pieces(j1 - j0, columns)):
+        j, j_end = j0 + q * columns, least(j0 + (q + 1) * columns, j1)
+        for t in range(k_count):
+            k, k_end = start(p.K, k_count, t), start(p.K, k_count, t + 1)
+            if packs_b:
+                fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
+                         b_panels)
+            for s in range(pieces(i1 - i0, BLOCK_ROWS)):
+                i, i_end = i0 + s * BLOCK_ROWS, least(i0 + (s + 1) * BLOCK_ROWS, i1)
+                if packs_a:
+                    pack_a(p, i, i_end, k, k_end, a_width, pieces(i_end - i, shape.rows), a_panels)
+                tile_block(p, i, i_end, j, j_end, k, k_end, &shape, a_panels, a_width, b_panels)
+                if t == k_count - 1:
+                    activate_rows(p, i, i_end, j, j_end, <real *>p.c)
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------- ways and threads
+
+cdef enum Way:
+    ROW
+    NARROW_ROWS
+    BLOCKS_OF_ROWS
+    BLOCKS_OF_COLUMNS
+
+
+cdef struct Split:
+    const Product *product
+    Way way
+    ptrdiff_t unit             # rows or columns: a part begins at a multiple of it
+    ptrdiff_t units
+    ptrdiff_t parts
+    int failed                 # set to -1 by whichever part found no memory
+
+
+cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
+    cdef const Product *p = split.product
+    cdef bint rows = split.way == BLOCKS_OF_ROWS or split.way == NARROW_ROWS
+    cdef ptrdiff_t begin = start(split.units, split.parts, index) * split.unit
+    cdef ptrdiff_t end = least(start(split.units, split.parts, index + 1) * split.unit, p.M if rows else p.N)
+    cdef int status = 0
+    if split.way == ROW:
+        one_row(p, begin, end, tag)
+    elif split.way == NARROW_ROWS:
+        status = narrow(p, begin, end, tag)
+    elif split.way == BLOCKS_OF_ROWS:
+        status = blocks(p, begin, end, 0, p.N, tag)
+    else:
+        status = blocks(p, 0, p.M, begin, end, tag)
+    if status:
+        split.failed = status
+
+
+cdef void part_float(void *context, int64_t index, int worker) noexcept nogil:
+    run_part(<Split *>context, index, <const float *>NULL)
+
+
+cdef void part_double(void *context, int64_t index, int worker) noexcept nogil:
+    run_part(<Split *>context, index, <const double *>NULL)
+
+
+cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
+    cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
+    cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns), most
+    cdef Split split
+    if p.M == 0 or p.N == 0:
+        return 0
+    split.product, split.failed = p, 0
+    if p.M == 1 and p.b_column == 1:
+        split.way, split.unit, split.units = ROW, shape.columns, columns
+    elif is_narrow(p, &shape, sizeof(real)):
+        split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
+    elif columns >= rows or columns >= 4 * threads:
+        split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
+    else:
+        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
+    most = p.M * p.N * p.K // LEAST_WORK
+    split.parts = least(split.units, least(threads, most)) if threads > 1 and most > 1 else 1
+    if split.parts == 1:
+        run_part(&split, 0, tag)
+    elif real is float:
+        parallel(part_float, &split, split.parts, threads)
+    else:
+        parallel(part_double, &split, split.parts, threads)
+    return split.failed
+
+
+# ------------------------------------------------------------------------------------------------------------ boundary
+
+cdef int read(Product *p, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) except -1:
+    """The pointers, shapes and strides of a product of 2-d arrays of one precision."""
+    cdef ptrdiff_t size = out.itemsize
+    if a.ndim != 2 or b.ndim != 2 or out.ndim != 2:
+        raise ValueError(f"expected three arrays of two axes, got {a.ndim}, {b.ndim} and {out.ndim}")
+    p.M, p.N, p.K = out.shape[0], out.shape[1], a.shape[1]
+    if a.shape[0] != p.M or b.shape[1] != p.N or b.shape[0] != p.K:
+        raise ValueError(f"({a.shape[0]}, {a.shape[1]}) by ({b.shape[0]}, {b.shape[1]}) is not ({p.M}, {p.N})")
+    if a.descr.type_num != out.descr.type_num or b.descr.type_num != out.descr.type_num:
+        raise TypeError(f"a is {a.dtype}, b is {b.dtype} and out is {out.dtype}; all three must be the same")
+    if not cnp.PyArray_ISCARRAY(out):
+        raise ValueError("out must be C-contiguous and writable")
+    p.a, p.a_row, p.a_k = cnp.PyArray_DATA(a), a.strides[0] // size, a.strides[1] // size
+    p.b, p.b_k, p.b_column = cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size
+    p.c, p.c_row = cnp.PyArray_DATA(out), p.N
+    p.bias, p.accumulate, p.activation, p.parameters = NULL, False, FNN_ACTIVATION_linear, NULL
+    return 0
+
+
+def matmul(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not None, bint accumulate=False):
+    """out = a @ b, or out += a @ b: float32 or float64, a and b of any strides that are whole elements."""
+    cdef Product p
+    cdef int failed
+    read(&p, a, b, out)
+    p.accumulate = accumulate
+    if out.descr.type_num == cnp.NPY_FLOAT32:
+        with nogil:
+            failed = multiply(&p, get_threads(), <const float *>NULL)
+    elif out.descr.type_num == cnp.NPY_FLOAT64:
+        with nogil:
+            failed = multiply(&p, get_threads(), <const double *>NULL)
+    else:
+        raise TypeError(f"expected float32 or float64, got {out.dtype}")
+    if failed:
+        raise MemoryError("no memory for the scratch of a matrix product")
+    return out
