@@ -27,6 +27,7 @@ cdef struct Product:
     bint accumulate            # the chains go on from what c holds
     int activation             # f; FNN_ACTIVATION_linear for none
     const double *parameters   # of f
+    void *y                    # where f(C) goes: c itself, or a second array of c's shape
 
 # Nothing is allocated but each thread's scratch, once. Returns -1 when there was no memory for that, else 0. `tag` only
 # tells the precision.

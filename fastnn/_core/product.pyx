@@ -48,16 +48,17 @@ cdef inline ptrdiff_t stride_bytes(ptrdiff_t one, ptrdiff_t other, size_t size) 
 
 
 cdef void activate_rows(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1,
-                        real *c) noexcept nogil:
-    """C[i0:i1, j0:j1] = f(C[i0:i1, j0:j1]), while it is in the cache."""
+                        const real *c) noexcept nogil:
+    """Y[i0:i1, j0:j1] = f(C[i0:i1, j0:j1]), while it is in the cache."""
+    cdef real *y = <real *>p.y
     cdef ptrdiff_t i
-    if p.activation == FNN_ACTIVATION_linear:
+    if p.activation == FNN_ACTIVATION_linear and y == c:
         return
     if j1 - j0 == p.c_row:
-        fnn_activation(p.activation, (i1 - i0) * p.c_row, c + i0 * p.c_row, c + i0 * p.c_row, p.parameters)
+        fnn_activation(p.activation, (i1 - i0) * p.c_row, c + i0 * p.c_row, y + i0 * p.c_row, p.parameters)
         return
     for i in range(i0, i1):
-        fnn_activation(p.activation, j1 - j0, c + i * p.c_row + j0, c + i * p.c_row + j0, p.parameters)
+        fnn_activation(p.activation, j1 - j0, c + i * p.c_row + j0, y + i * p.c_row + j0, p.parameters)
 
 
 cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, bint begun, real *c,
@@ -300,7 +301,7 @@ cdef int read(Product *p, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) except 
     p.a, p.a_row, p.a_k = cnp.PyArray_DATA(a), a.strides[0] // size, a.strides[1] // size
     p.b, p.b_k, p.b_column = cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size
     p.c, p.c_row = cnp.PyArray_DATA(out), p.N
-    p.bias, p.accumulate, p.activation, p.parameters = NULL, False, FNN_ACTIVATION_linear, NULL
+    p.bias, p.accumulate, p.activation, p.parameters, p.y = NULL, False, FNN_ACTIVATION_linear, NULL, p.c
     return 0
 
 

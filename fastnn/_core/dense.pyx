@@ -1,0 +1,119 @@
+"""A dense layer, forward and backward: four products and an activation."""
+
+cimport numpy as cnp
+
+from fastnn._core.activations cimport FNN_ACTIVATION_linear, differentiate
+from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
+from fastnn._core.product cimport Product, multiply
+
+cnp.import_array()
+fnn = chosen_table()
+
+cdef float one_float = 1
+cdef double one_double = 1
+
+
+cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *bias,
+                       int activation, const double *parameters, real *z, real *y, int threads) noexcept nogil:
+    """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where backward
+    reads the output only. Returns -1 when there was no memory for the product's scratch."""
+    cdef Product p
+    p.M, p.N, p.K = B, O, I
+    p.a, p.a_row, p.a_k = x, I, 1
+    p.b, p.b_k, p.b_column = w, O, 1
+    p.c, p.c_row, p.y = z, O, y
+    p.bias, p.accumulate = bias, False
+    p.activation, p.parameters = activation, parameters
+    return multiply(&p, threads, x)
+
+
+cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *zy,
+                        const real *dy, int activation, const double *parameters, bint accumulate, real *dz, real *dw,
+                        real *dbias, real *dx, int threads) noexcept nogil:
+    """From dy[B,O], the gradient of the output:
+
+        dz = dy f'(zy)   dw = x^T dz   dbias = sum over rows of dz   dx = dz w^T
+
+    zy is z or y, whichever the activation's derivative reads. With `accumulate`, dw and dbias are added to. dw and dbias
+    (together) or dx may be NULL where they are not wanted; dz may be dy. Returns -1 when there was no memory."""
+    cdef Product p
+    cdef int failed = 0
+    if activation != FNN_ACTIVATION_linear:
+        differentiate(activation, B * O, zy, dy, dz, parameters, threads)
+        dy = dz
+    p.bias, p.activation, p.parameters = NULL, FNN_ACTIVATION_linear, NULL
+    if dw != NULL:
+        p.accumulate = accumulate
+        p.M, p.N, p.K = I, O, B
+        p.a, p.a_row, p.a_k = x, 1, I
+        p.b, p.b_k, p.b_column = dy, O, 1
+        p.c, p.c_row, p.y = dw, O, dw
+        failed |= multiply(&p, threads, x)
+    if dbias != NULL:  # the row of ones on which the bias is a weight
+        p.accumulate = accumulate
+        p.M, p.N, p.K = 1, O, B
+        if real is float:
+            p.a = &one_float
+        else:
+            p.a = &one_double
+        p.a_row, p.a_k = 1, 0
+        p.b, p.b_k, p.b_column = dy, O, 1
+        p.c, p.c_row, p.y = dbias, O, dbias
+        failed |= multiply(&p, threads, x)
+    if dx != NULL:
+        p.accumulate = False
+        p.M, p.N, p.K = B, I, O
+        p.a, p.a_row, p.a_k = dy, O, 1
+        p.b, p.b_k, p.b_column = w, 1, O
+        p.c, p.c_row, p.y = dx, I, dx
+        failed |= multiply(&p, threads, x)
+    return failed
+
+
+# ------------------------------------------------------------------------------------------------------------ boundary
+
+cdef int expect(str name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t B, ptrdiff_t O) except -1:
+    if rows != B or columns != O:
+        raise ValueError(f"{name} has shape ({rows}, {columns}), expected ({B}, {O})")
+    return 0
+
+
+def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, int activation,
+            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y):
+    """z = bias + x @ w and y = f(z). bias may be None; z and y may be the same array."""
+    cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
+    cdef int failed
+    expect("w", w.shape[0], w.shape[1], I, O)
+    expect("z", z.shape[0], z.shape[1], B, O)
+    expect("y", y.shape[0], y.shape[1], B, O)
+    if bias is not None:
+        expect("bias", 1, bias.shape[0], 1, O)
+    with nogil:
+        failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], NULL if bias is None else &bias[0], activation,
+                               &parameters[0], &z[0, 0], &y[0, 0], get_threads())
+    if failed:
+        raise MemoryError("no memory for the scratch of a matrix product")
+
+
+def backward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] zy, const real[:, ::1] dy, int activation,
+             const double[::1] parameters, real[:, ::1] dz, real[:, ::1] dw, real[::1] dbias, real[:, ::1] dx,
+             bint accumulate=False):
+    """Fill (or with `accumulate` add to) dw and dbias; fill dz and dx. dw, dbias and dx may be None; dz may be dy."""
+    cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
+    cdef int failed
+    expect("w", w.shape[0], w.shape[1], I, O)
+    expect("zy", zy.shape[0], zy.shape[1], B, O)
+    expect("dy", dy.shape[0], dy.shape[1], B, O)
+    expect("dz", dz.shape[0], dz.shape[1], B, O)
+    if dw is not None:
+        expect("dw", dw.shape[0], dw.shape[1], I, O)
+    if dbias is not None:
+        expect("dbias", 1, dbias.shape[0], 1, O)
+    if dx is not None:
+        expect("dx", dx.shape[0], dx.shape[1], B, I)
+    with nogil:
+        failed = dense_backward(B, I, O, &x[0, 0], &w[0, 0], &zy[0, 0], &dy[0, 0], activation, &parameters[0],
+                                accumulate, &dz[0, 0], NULL if dw is None else &dw[0, 0],
+                                NULL if dbias is None else &dbias[0], NULL if dx is None else &dx[0, 0], get_threads())
+    if failed:
+        raise MemoryError("no memory for the scratch of a matrix product")
