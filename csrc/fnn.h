@@ -93,6 +93,9 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    fnn_pack: B[K,n] into panels of `width` columns (a multiple of the vector), one behind the other, zeros past column n:
    panel[(j / width) * K * width + k * width + j % width] = b[k * b_k + j * b_column]
 
+   fnn_fma_rounds: nothing but multiply-adds in registers, for benchmarks to divide by; returns how many floating-point
+   operations they were. result holds two factors, near 1 and near 0, and at least a vector's room.
+
    Each shape of tile says how many rows and columns it has, and from which stride on, in bytes from one row of an operand
    to the next, a packed copy of A or of B is faster than the operand as it lies (measured; see docs/decisions). */
 enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
@@ -104,13 +107,15 @@ enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
                     const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
     } tile[FNN_TILE_SHAPES];                                                                                           \
     void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width,          \
-                 real *panel);
+                 real *panel);                                                                                         \
+    double (*fma_rounds)(ptrdiff_t rounds, real *result);
 #define fnn_tile_shape(shape, p)                                                                                       \
     (fnn_tile_numbers) { FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,   \
                          FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b }
 #define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
     FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
 #define fnn_pack(K, n, b, b_k, b_column, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, width, panel)
+#define fnn_fma_rounds(rounds, result) FNN_OF(result)->fma_rounds(rounds, result)
 typedef struct {
     int rows, columns, vector, pack_a, pack_b;
 } fnn_tile_numbers;

@@ -164,7 +164,23 @@ static void pack(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff
                 panel[j / width * K * width + k * width + j % width] = j < n ? b[k * b_k + j * b_column] : 0;
 }
 
+/* What the machine can do at best: sums that wait for nothing but themselves, enough of them to hide their latency */
+static double fma_rounds(ptrdiff_t rounds, real *result)
+{
+    enum { SUMS = TILE_ROWS == 14 ? 24 : 12 };
+    vreal sum[SUMS], x = v_set(result[0]), y = v_set(result[1]);
+    FNN_UNROLL for (int i = 0; i < SUMS; i++)
+        sum[i] = v_set((real)i);
+    for (ptrdiff_t r = 0; r < rounds; r++)
+        FNN_UNROLL for (int i = 0; i < SUMS; i++)
+            sum[i] = v_fma(sum[i], x, y);
+    for (int i = 1; i < SUMS; i++)
+        sum[0] = v_add(sum[0], sum[i]);
+    v_store(result, sum[0]);
+    return 2.0 * SUMS * VL * (double)rounds;
+}
+
 #define FNN_PRODUCT_ENTRIES                                                                                            \
     .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_wide},                                             \
              {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_flat}},                                         \
-    .pack = pack,
+    .pack = pack, .fma_rounds = fma_rounds,

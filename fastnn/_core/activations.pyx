@@ -25,3 +25,8 @@ def forward(int kind, const real[::1] x, real[::1] y, const double[::1] paramete
     if x.shape[0]:
         with nogil:
             activate(kind, x.shape[0], &x[0], &y[0], &parameters[0])
+
+
+cdef void differentiate(int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p,
+                        int threads) noexcept nogil:
+    fnn_derivative(kind, n, xy, dy, dx, p)

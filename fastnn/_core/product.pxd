@@ -11,6 +11,7 @@ cdef extern from "fnn.h" nogil:
                   const void *b, ptrdiff_t b_k, void *c, ptrdiff_t c_row, const void *init, ptrdiff_t init_row) noexcept
     void fnn_pack(ptrdiff_t K, ptrdiff_t n, const void *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width,
                   void *panel) noexcept
+    double fnn_fma_rounds(ptrdiff_t rounds, void *result) noexcept
 
 # C[M,N] = f(bias[N] + A[M,K] B[K,N]), or C += A B. Each operand is read through two strides, so that NN, NT and TN are
 # one product: a[i * a_row + k * a_k], b[k * b_k + j * b_column]. c_row may exceed N; activation and bias need

@@ -289,6 +289,7 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
 cdef int read(Product *p, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) except -1:
     """The pointers, shapes and strides of a product of 2-d arrays of one precision."""
     cdef ptrdiff_t size = out.itemsize
+    cdef cnp.ndarray array
     if a.ndim != 2 or b.ndim != 2 or out.ndim != 2:
         raise ValueError(f"expected three arrays of two axes, got {a.ndim}, {b.ndim} and {out.ndim}")
     p.M, p.N, p.K = out.shape[0], out.shape[1], a.shape[1]
@@ -297,7 +298,10 @@ cdef int read(Product *p, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) except 
     if a.descr.type_num != out.descr.type_num or b.descr.type_num != out.descr.type_num:
         raise TypeError(f"a is {a.dtype}, b is {b.dtype} and out is {out.dtype}; all three must be the same")
     if not cnp.PyArray_ISCARRAY(out):
-        raise ValueError("out must be C-contiguous and writable")
+        raise ValueError("out must be C-contiguous, writable, aligned and of native byte order")
+    for array in (a, b):
+        if not cnp.PyArray_ISBEHAVED_RO(array) or array.strides[0] % size or array.strides[1] % size:
+            raise ValueError("a and b must be aligned, of native byte order, and strided by whole elements")
     p.a, p.a_row, p.a_k = cnp.PyArray_DATA(a), a.strides[0] // size, a.strides[1] // size
     p.b, p.b_k, p.b_column = cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size
     p.c, p.c_row = cnp.PyArray_DATA(out), p.N
@@ -322,3 +326,13 @@ def matmul(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not N
     if failed:
         raise MemoryError("no memory for the scratch of a matrix product")
     return out
+
+
+def fma_peak(real[::1] room, ptrdiff_t rounds):
+    """Run `rounds` of multiply-adds in registers on one thread, and return how many operations they were."""
+    cdef double operations
+    room[:] = 0
+    room[0], room[1] = 0.999, 0.001
+    with nogil:
+        operations = fnn_fma_rounds(rounds, &room[0])
+    return operations

@@ -1,0 +1,82 @@
+"""How the benchmarks time: the contestants in turn, several rounds, in one process; medians, and what the machine could do."""
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+import fastnn
+from fastnn._core import product
+
+
+def seconds_a_call(work: Callable[[], object], least: float = 2e-3) -> float:
+    """The time of one call, from as many calls in a row as take `least` seconds."""
+    calls = 1
+    while True:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            work()
+        elapsed = time.perf_counter() - begin
+        if elapsed >= least:
+            return elapsed / calls
+        calls = max(2 * calls, min(10 * calls, int(1.2 * least / max(elapsed, 1e-9) * calls)))
+
+
+def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int = 7, least: float = 2e-3) -> dict[str, float]:
+    """The median seconds a call of each contestant, measured one after the other in each of several rounds."""
+    for work in contestants.values():
+        work()
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, work in contestants.items():
+            times[name].append(seconds_a_call(work, least))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def fma_peak(dtype: str = "float32") -> float:
+    """Floating-point operations a second of one core, in registers: the best of several tries."""
+    room, best = np.empty(64, dtype), 0.0
+    for _ in range(7):
+        begin = time.perf_counter()
+        operations = product.fma_peak(room, 2_000_000)
+        best = max(best, operations / (time.perf_counter() - begin))
+    return best
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written a second by copying arrays far larger than the caches, on one thread."""
+    source = np.ones(1 << 25, np.float32)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / min(seconds_a_call(lambda: np.copyto(target, source)) for _ in range(5))
+
+
+def blas_threads(count: int) -> AbstractContextManager[object]:
+    """Limit NumPy's BLAS to so many threads, where threadpoolctl is installed; else the environment must have done it."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(count, user_api="blas")
+
+
+def machine() -> str:
+    """One line: processor, cores, instruction set, versions, commit."""
+    info = fastnn.cpu_info()
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = names[0] if names else name
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+    ).stdout.strip()
+    return (
+        f"{name}, {os.cpu_count()} CPUs, {info['isa']}; fastnn {fastnn.__version__} ({commit or 'no commit'}), "
+        f"NumPy {np.__version__}, Python {platform.python_version()}"
+    )
