@@ -1,0 +1,592 @@
+/* test_threads.c: the pool under every use that must not break it, the scratch, and the count of threads. */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include "check.h"
+#include "fnn.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------------------------- every index exactly once */
+
+enum { MOST = 1000, MOST_THREADS = 16 };
+
+/* Long enough for the workers to come before the caller has done all of a job itself */
+static void linger(void) {
+    for (volatile int i = 0; i < 1000; i++)
+        ;
+}
+
+struct tally {
+    atomic_int done[MOST + 1];
+    atomic_int by_worker[MOST_THREADS];
+    atomic_int bad_worker;
+    int threads, slow;
+};
+
+static void count_index(void *context, int64_t index, int worker) {
+    struct tally *t = context;
+    if (t->slow)
+        linger();
+    if (worker < 0 || worker >= t->threads)
+        atomic_fetch_add(&t->bad_worker, 1);
+    else
+        atomic_fetch_add(&t->by_worker[worker], 1);
+    atomic_fetch_add(&t->done[index >= 0 && index < MOST ? index : MOST], 1);
+}
+
+static void run_job(int64_t count, int threads, int slow, const char *where) {
+    static _Thread_local struct tally t;
+    memset(&t, 0, sizeof t);
+    t.threads = threads;
+    t.slow = slow;
+    fnn_parallel(count_index, &t, count, threads);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i <= MOST; i++)
+        wrong += t.done[i] != (i < count);
+    CHECK(!wrong, "%s: %d of %d indices on %d threads not done once", where, (int)wrong, (int)count, threads);
+    CHECK(!t.bad_worker, "%s: %d tasks with a wrong worker number", where, (int)t.bad_worker);
+}
+
+static void run_tally(int64_t count, int threads, const char *where) { run_job(count, threads, 0, where); }
+
+static void every_index_once(const char *where) {
+    static const int counts[] = {0, 1, 2, 3, 7, 1000}, threads[] = {1, 2, 3, 7, 2, 1, 16, 3};
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+            for (int again = 0; again < 20; again++)
+                run_tally(counts[c], threads[t], where);
+}
+
+static void no_task(void *context, int64_t index, int worker) {
+    (void)index, (void)worker;
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void odd_arguments(void) {
+    atomic_int done = 0;
+    fnn_parallel(no_task, &done, -5, 3);
+    CHECK(done == 0, "%d tasks of -5", (int)done);
+    fnn_parallel(no_task, &done, 6, -2);
+    CHECK(done == 6, "%d tasks of 6 on -2 threads", (int)done);
+    fnn_parallel(no_task, &done, 10, 0);
+    CHECK(done == 16, "%d tasks of 16 on 0 threads", (int)done);
+}
+
+/* One job must be over, its memory and all, before the next begins: plain memory, so that a race shows */
+static void add_plainly(void *context, int64_t index, int worker) {
+    long *cells = context;
+    cells[8 * index]++;
+    (void)worker;
+}
+
+static void many_tiny_jobs(void) {
+    enum { JOBS = 100000 };
+    long cells[8 * 3] = {0};
+    for (int job = 0; job < JOBS; job++)
+        fnn_parallel(add_plainly, cells, 3, 2 + job % 3);
+    CHECK(cells[0] == JOBS && cells[8] == JOBS && cells[16] == JOBS, "%ld %ld %ld of %d", cells[0], cells[8], cells[16],
+          JOBS);
+}
+
+/* ---------------------------------------------------------------------------------------------------- nested calls */
+
+struct nest {
+    atomic_int inner, elsewhere, not_zero;
+};
+
+static _Thread_local int thread_mark;
+
+static void inner_task(void *context, int64_t index, int worker) {
+    struct nest *n = context;
+    (void)index;
+    linger();
+    atomic_fetch_add(&n->inner, 1);
+    if (!thread_mark) /* it must be the thread that called */
+        atomic_fetch_add(&n->elsewhere, 1);
+    if (worker)
+        atomic_fetch_add(&n->not_zero, 1);
+}
+
+static void outer_task(void *context, int64_t index, int worker) {
+    (void)index, (void)worker;
+    thread_mark = 1;
+    fnn_parallel(inner_task, context, 10, 4);
+    thread_mark = 0;
+}
+
+static void nested_calls(void) {
+    static const int threads[] = {1, 3};
+    for (int t = 0; t < 2; t++)
+        for (int again = 0; again < 50; again++) {
+            struct nest n = {0};
+            fnn_parallel(outer_task, &n, 20, threads[t]);
+            CHECK(n.inner == 200, "%d inner tasks of 200", (int)n.inner);
+            CHECK(!n.elsewhere, "%d inner tasks ran on another thread", (int)n.elsewhere);
+            CHECK(!n.not_zero, "%d inner tasks had another worker's number", (int)n.not_zero);
+        }
+}
+
+/* ------------------------------------------------------------------------------------ what only POSIX can be asked */
+
+#ifndef _WIN32
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void sleep_us(long us) {
+    struct timespec time = {us / 1000000, us % 1000000 * 1000};
+    nanosleep(&time, NULL);
+}
+
+/* Do several threads work at once? Each of two tasks waits until the other has begun. */
+struct meeting {
+    atomic_int arrived, met;
+};
+
+static void meet(void *context, int64_t index, int worker) {
+    struct meeting *m = context;
+    (void)index, (void)worker;
+    atomic_fetch_add(&m->arrived, 1);
+    for (int i = 0; i < 100000 && atomic_load(&m->arrived) < 2; i++)
+        sleep_us(100);
+    atomic_fetch_add(&m->met, atomic_load(&m->arrived) >= 2);
+}
+
+static void threads_meet(const char *where) {
+    struct meeting m = {0};
+    fnn_parallel(meet, &m, 2, 2);
+    CHECK(m.met == 2, "%s: two tasks on two threads did not run at once", where);
+}
+
+/* Workers that have fallen asleep come again, and so does a caller whose worker was late */
+static void pause_task(void *context, int64_t index, int worker) {
+    (void)index;
+    if (worker)
+        sleep_us(2000);
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void sleepers_wake(void) {
+    for (int again = 0; again < 20; again++) {
+        atomic_int done = 0;
+        sleep_us(1000);
+        threads_meet("after a sleep");
+        fnn_parallel(pause_task, &done, 8, 4);
+        CHECK(done == 8, "%d of 8 tasks", (int)done);
+    }
+}
+
+static void *call_many(void *argument) {
+    for (int again = 0; again < 300; again++)
+        run_job(100 + again % 3, 2 + again % 4, 1, argument);
+    return NULL;
+}
+
+static void two_callers(void) {
+    pthread_t other[3];
+    for (int i = 0; i < 3; i++)
+        CHECK(!pthread_create(&other[i], NULL, call_many, "another caller"), "no thread");
+    call_many("the first caller");
+    for (int i = 0; i < 3; i++)
+        pthread_join(other[i], NULL);
+}
+
+/* ---- fork */
+
+/* What a child finds; its checks are told by its status, and a child that hangs is ended by its alarm. */
+static int child_status(void (*test)(const char *), const char *where) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0)
+        return -1;
+    if (child == 0) {
+        alarm(60);
+        test(where);
+        fflush(NULL);
+        _exit(atomic_load(&check_failures) ? 1 : 0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static void compute(const char *where) {
+    run_tally(1000, 3, where);
+    run_tally(1000, 5, where);
+    threads_meet(where);
+}
+
+static void compute_and_fork(const char *where) {
+    compute(where);
+    int status = child_status(compute, "a grandchild");
+    CHECK(status == 0, "a grandchild ended with %d", status);
+}
+
+static void fork_after_use(void) {
+    compute("the parent");
+    int status = child_status(compute_and_fork, "a child");
+    CHECK(status == 0, "a child ended with %d", status);
+    compute("the parent after the fork");
+}
+
+static atomic_int stop_calling;
+
+static void *call_until_told(void *unused) {
+    while (!atomic_load(&stop_calling))
+        run_job(50, 4, 1, "beside a fork");
+    return unused;
+}
+
+static void fork_beside_a_caller(void) {
+    enum { FORKS = 25 };
+    pthread_t other;
+    atomic_store(&stop_calling, 0);
+    CHECK(!pthread_create(&other, NULL, call_until_told, NULL), "no thread");
+    for (int i = 0; i < FORKS; i++) {
+        sleep_us(100 + 37 * i);
+        int status = child_status(compute, "a child of a busy process");
+        CHECK(status == 0, "child %d of a busy process ended with %d", i, status);
+    }
+    atomic_store(&stop_calling, 1);
+    pthread_join(other, NULL);
+    compute("the parent after its forks");
+}
+
+/* ---- the end of the process, while workers spin, sleep or work */
+
+static void end_at_once(const char *where) {
+    run_tally(100, 4, where);
+    exit(atomic_load(&check_failures) ? 1 : 0);
+}
+
+static void end_with_sleepers(const char *where) {
+    run_tally(100, 4, where);
+    sleep_us(20000);
+    exit(atomic_load(&check_failures) ? 1 : 0);
+}
+
+static void end_with_a_job(const char *where) {
+    pthread_t other;
+    (void)where;
+    atomic_store(&stop_calling, 0);
+    if (pthread_create(&other, NULL, call_until_told, NULL))
+        exit(1);
+    sleep_us(5000);
+    exit(0);
+}
+
+static void ends_cleanly(void) {
+    for (int again = 0; again < 10; again++) {
+        CHECK(child_status(end_at_once, "before the end") == 0, "exit with spinning workers");
+        CHECK(child_status(end_with_sleepers, "before the end") == 0, "exit with sleeping workers");
+        CHECK(child_status(end_with_a_job, "before the end") == 0, "exit with a job under way");
+    }
+}
+
+/* ---- the workers' floating-point mode and signals */
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+static void flush_to_zero(int on) { _mm_setcsr(on ? _mm_getcsr() | 0x8040 : _mm_getcsr() & ~0x8040u); }
+#elif defined(__aarch64__)
+static void flush_to_zero(int on) { __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)on << 24)); }
+#else
+#define NO_FLUSHING
+#endif
+
+#ifndef NO_FLUSHING
+static void halve_least(void *context, int64_t index, int worker) {
+    volatile double least = 0x1p-1022; /* half of it is denormal */
+    volatile double half = least * 0.5;
+    atomic_fetch_add((atomic_int *)context, half == 0);
+    struct meeting *m = (struct meeting *)((char *)context + sizeof(atomic_int));
+    meet(m, index, worker); /* so that a worker takes part */
+}
+
+static void modes_agree(void) {
+    for (int again = 0; again < 4; again++) {
+        struct {
+            atomic_int zeros;
+            struct meeting meeting;
+        } job = {0};
+        flush_to_zero(again & 1);
+        fnn_parallel(halve_least, &job, 2, 2);
+        flush_to_zero(0);
+        CHECK(job.zeros == (again & 1 ? 2 : 0), "%d of 2 tasks flushed to zero, mode %d", (int)job.zeros, again & 1);
+    }
+}
+#else
+static void modes_agree(void) {}
+#endif
+
+struct signals {
+    struct meeting meeting;
+    atomic_int open;
+};
+
+static void look_at_signals(void *context, int64_t index, int worker) {
+    struct signals *s = context;
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    if (worker && !sigismember(&blocked, SIGINT))
+        atomic_fetch_add(&s->open, 1);
+    meet(&s->meeting, index, worker);
+}
+
+static void signals_are_the_callers(void) {
+    struct signals s = {0};
+    sigset_t blocked;
+    fnn_parallel(look_at_signals, &s, 2, 2);
+    CHECK(!s.open, "a worker would take the interrupt");
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    CHECK(!sigismember(&blocked, SIGINT), "the caller no longer takes the interrupt");
+}
+
+/* ---- the scratch */
+
+struct scratches {
+    struct meeting meeting;
+    void *of_worker[2];
+    atomic_int moved;
+};
+
+static void use_scratch(void *context, int64_t index, int worker) {
+    struct scratches *s = context;
+    unsigned char *mine = fnn_scratch();
+    if (mine) {
+        memset(mine, 1 + worker, FNN_SCRATCH_BYTES);
+        meet(&s->meeting, index, worker);
+        if (fnn_scratch() != mine || mine[0] != 1 + worker || mine[FNN_SCRATCH_BYTES - 1] != 1 + worker)
+            atomic_fetch_add(&s->moved, 1);
+    }
+    s->of_worker[worker] = mine;
+}
+
+static void *use_scratch_and_end(void *unused) {
+    unsigned char *mine = fnn_scratch();
+    CHECK(mine != NULL, "no scratch");
+    if (mine)
+        memset(mine, 3, FNN_SCRATCH_BYTES);
+    return unused;
+}
+
+static void scratch_of_each(void) {
+    struct scratches s = {0};
+    fnn_parallel(use_scratch, &s, 2, 2);
+    CHECK(s.of_worker[0] && s.of_worker[1], "%p and %p", s.of_worker[0], s.of_worker[1]);
+    CHECK(s.of_worker[0] != s.of_worker[1], "two threads share a scratch");
+    CHECK((uintptr_t)s.of_worker[0] % 64 == 0 && (uintptr_t)s.of_worker[1] % 64 == 0, "%p or %p is not aligned",
+          s.of_worker[0], s.of_worker[1]);
+    CHECK(!s.moved, "a scratch moved or was overwritten");
+    CHECK(s.of_worker[0] == fnn_scratch(), "the caller's scratch moved");
+    for (int i = 0; i < 200; i++) { /* 200 MiB if they were not freed, which the leak checker tells */
+        pthread_t other;
+        CHECK(!pthread_create(&other, NULL, use_scratch_and_end, NULL), "no thread");
+        pthread_join(other, NULL);
+    }
+}
+
+/* ---- the environment, each in a child of its own, since it is read once */
+
+static int expected_threads;
+static const char *variable, *value;
+
+static void look_at_environment(const char *where) {
+    setenv(variable, value, 1);
+    int found = fnn_default_threads();
+    if (expected_threads)
+        CHECK(found == expected_threads, "%s=%s: %d threads", variable, value, found);
+    else
+        CHECK(found >= 1 && found <= 1024 && found != 99, "%s=%s: %d threads", variable, value, found);
+    setenv(variable, "55", 1);
+    CHECK(fnn_default_threads() == found, "%s: read twice", where);
+}
+
+static void environment(void) {
+    static const struct {
+        const char *name, *value;
+        int threads; /* 0: ignored */
+    } cases[] = {
+        {"FASTNN_NUM_THREADS", "3", 3},  {"OMP_NUM_THREADS", "5", 5},      {"OMP_NUM_THREADS", "6,2,1", 6},
+        {"OMP_NUM_THREADS", " 7 ", 7},   {"OMP_NUM_THREADS", "4 ,99", 4},  {"FASTNN_NUM_THREADS", "0", 0},
+        {"FASTNN_NUM_THREADS", "-4", 0}, {"FASTNN_NUM_THREADS", "99x", 0}, {"OMP_NUM_THREADS", "many", 0},
+        {"FASTNN_NUM_THREADS", "", 0},   {"OMP_NUM_THREADS", ",99", 0},    {"FASTNN_NUM_THREADS", "9999999999", 1024}};
+    unsetenv("FASTNN_NUM_THREADS");
+    unsetenv("OMP_NUM_THREADS");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        variable = cases[i].name, value = cases[i].value, expected_threads = cases[i].threads;
+        int status = child_status(look_at_environment, value);
+        CHECK(status == 0, "%s=%s: child ended with %d", variable, value, status);
+    }
+    setenv("OMP_NUM_THREADS", "2", 1); /* and fastnn's own name has the last word */
+    variable = "FASTNN_NUM_THREADS", value = "3", expected_threads = 3;
+    CHECK(child_status(look_at_environment, value) == 0, "both set");
+    unsetenv("OMP_NUM_THREADS");
+}
+#endif
+
+/* ---------------------------------------------------------------------------------- machines that we do not run on */
+
+#ifdef __linux__
+#include <sys/stat.h>
+
+int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus); /* threads.c's own */
+
+enum { CPUS = 8 };
+static char root[] = "/tmp/fastnn-test-XXXXXX";
+
+__attribute__((format(printf, 2, 3))) static void write_file(const char *text, const char *format, ...) {
+    char path[512];
+    va_list parts;
+    int at = snprintf(path, sizeof path, "%s/", root);
+    va_start(parts, format);
+    vsnprintf(path + at, sizeof path - (size_t)at, format, parts);
+    va_end(parts);
+    for (char *slash = path + at; (slash = strchr(slash, '/')); slash++) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL, "cannot write %s", path);
+    if (file) {
+        fputs(text, file);
+        fclose(file);
+    }
+}
+
+static void new_machine(void) {
+    char command[600];
+    strcpy(strrchr(root, '-'), "-XXXXXX");
+    CHECK(mkdtemp(root) != NULL, "no temporary folder");
+    snprintf(command, sizeof command, "mkdir -p %s/sys", root);
+    CHECK(system(command) == 0, "%s", command);
+}
+
+static void end_machine(void) {
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    CHECK(system(command) == 0, "%s", command);
+}
+
+static void expect(int threads, const unsigned char allowed[CPUS], const char *machine) {
+    int found = fnn_linux_threads(root, allowed, CPUS);
+    CHECK(found == threads, "%s: %d threads, not %d", machine, found, threads);
+}
+
+static const unsigned char all[CPUS] = {1, 1, 1, 1, 1, 1, 1, 1}, four[CPUS] = {1, 1, 1, 1, 0, 0, 0, 0},
+                           some[CPUS] = {0, 1, 0, 0, 0, 1, 1, 0}, last[CPUS] = {0, 0, 0, 0, 0, 0, 1, 1};
+
+static void machines(void) {
+    char text[64];
+
+    new_machine();
+    expect(8, all, "nothing told");
+    expect(3, some, "nothing told, three allowed");
+    end_machine();
+
+    new_machine(); /* four cores of two threads, core = cpu % 4 */
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        snprintf(text, sizeof text, "%d,%d\n", cpu % 4, cpu % 4 + 4);
+        write_file(text, "sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    }
+    expect(4, all, "two threads a core");
+    expect(4, four, "two threads a core, one of each allowed");
+    expect(2, some, "two threads a core, 1 and 5 are one core"); /* 1, 5 and 6 */
+    write_file("0::/here/within\n", "proc/self/cgroup");
+    write_file("max 100000\n", "sys/fs/cgroup/here/within/cpu.max");
+    expect(4, all, "a group without a quota");
+    write_file("250000 100000\n", "sys/fs/cgroup/here/cpu.max");
+    expect(3, all, "two CPUs and a half in the group around");
+    write_file("100000 100000\n", "sys/fs/cgroup/cpu.max");
+    expect(1, all, "one CPU at the mount");
+    write_file("20000 100000\n", "sys/fs/cgroup/here/within/cpu.max");
+    expect(1, all, "a fifth of a CPU");
+    end_machine();
+
+    new_machine(); /* version 1, whose path the container does not see */
+    write_file("11:cpuset:/\n4:cpu,cpuacct:/docker/0123\n1:name=systemd:/\n", "proc/self/cgroup");
+    write_file("150000\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us");
+    write_file("50000\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us");
+    expect(3, all, "version 1");
+    write_file("-1\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us");
+    expect(8, all, "version 1 without a quota");
+    write_file("40000\n", "sys/fs/cgroup/cpu/docker/0123/cpu.cfs_quota_us");
+    write_file("20000\n", "sys/fs/cgroup/cpu/docker/0123/cpu.cfs_period_us");
+    expect(2, all, "version 1 under its other name");
+    end_machine();
+
+    new_machine(); /* hybrid Intel: 0-3 are two fast cores, 4-7 slow ones */
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        snprintf(text, sizeof text, cpu < 4 ? "%d-%d\n" : "%d\n", cpu < 4 ? cpu / 2 * 2 : cpu, cpu / 2 * 2 + 1);
+        write_file(text, "sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    }
+    write_file("0-1,2-3\n", "sys/devices/cpu_core/cpus");
+    expect(2, all, "hybrid Intel");
+    expect(2, last, "hybrid Intel, slow cores alone allowed");
+    end_machine();
+
+    new_machine(); /* big.LITTLE: 0-3 slow, 4-6 fast, 7 a little faster */
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        snprintf(text, sizeof text, "%d\n", cpu < 4 ? 400 : cpu < 7 ? 900 : 1024);
+        write_file(text, "sys/devices/system/cpu/cpu%d/cpu_capacity", cpu);
+    }
+    expect(4, all, "big.LITTLE");
+    expect(4, four, "big.LITTLE, the little ones alone allowed");
+    expect(2, some, "big.LITTLE, some of both allowed"); /* 1 slow, 5 and 6 fast */
+    end_machine();
+
+    new_machine(); /* two kinds by their clocks */
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        snprintf(text, sizeof text, "%d\n", cpu < 6 ? 5100000 - 50000 * cpu : 3300000);
+        write_file(text, "sys/devices/system/cpu/cpu%d/cpufreq/cpuinfo_max_freq", cpu);
+    }
+    expect(6, all, "two kinds of clock");
+    end_machine();
+}
+#endif
+
+static void thread_count(void) {
+    int usual = fnn_default_threads();
+    CHECK(usual >= 1, "%d threads", usual);
+    CHECK(fnn_get_threads() == usual, "%d threads at first", fnn_get_threads());
+    CHECK(fnn_set_threads(3) == usual, "set did not return the former count");
+    CHECK(fnn_get_threads() == 3, "%d threads after 3 were set", fnn_get_threads());
+    CHECK(fnn_set_threads(0) == 3, "set did not return the former count");
+    CHECK(fnn_get_threads() == usual, "%d threads after 0 was set", fnn_get_threads());
+    fnn_set_threads(-3);
+    CHECK(fnn_get_threads() == usual, "%d threads after -3 was set", fnn_get_threads());
+}
+
+int main(void) {
+#ifndef _WIN32
+    alarm(300); /* a pool that hangs must fail */
+    ends_cleanly();
+    environment();
+#endif
+#ifdef __linux__
+    machines();
+#endif
+    thread_count();
+    odd_arguments();
+    every_index_once("at first");
+    nested_calls();
+    many_tiny_jobs();
+#ifndef _WIN32
+    sleepers_wake();
+    modes_agree();
+    signals_are_the_callers();
+    two_callers();
+    scratch_of_each();
+    if (!getenv("CHECK_EMULATED")) { /* qemu ends the forked child of a process with threads when it starts one */
+        fork_after_use();
+        fork_beside_a_caller();
+    }
+#endif
+    every_index_once("at last");
+    return check_report("threads");
+}

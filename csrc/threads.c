@@ -1,0 +1,542 @@
+/* threads.c: the pool of threads, each thread's scratch, and how many threads the machine suggests. See fnn.h.
+
+   One word, the door, holds everything that the caller of fnn_parallel and the workers must agree on: whether the job
+   is open, how many workers are inside, and which job it is. A worker enters by a compare-and-swap that succeeds only
+   while the door is open; the caller claims indices like everyone else, and when none is left closes the door and waits
+   for those who are inside. A worker that the system has not scheduled never entered, so it is never waited for: a busy
+   neighbour costs the core that it took and no more.
+
+   While the workers are awake a job takes no lock and no system call. A worker that has found nothing to do for a while
+   goes to sleep at its own gate (a mutex and a condition, threads_os.h), and so does a caller whose last worker is
+   late. */
+
+#include "threads_os.h" /* first: it chooses what the system's headers show */
+
+#include "fnn.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CACHE_LINE 128     /* two lines of x86, which fetches them in pairs; one of Apple's */
+#define MOST_WORKERS 1023  /* and the caller */
+#define LOOKS_PER_CLOCK 16 /* looks at the door between two looks at the clock, which costs as much as several */
+#define DEFAULT_SPIN_US 20
+
+/* -------------------------------------------------------------------------------------------------------- the pool */
+
+/* The door, from the low bits: workers inside (16), seats (16: thread k may enter if k < seats), open (1),
+   the caller sleeps (1), turn (30: the number of the job, so that no worker enters the same job twice). */
+#define ONE_INSIDE UINT64_C(1)
+#define OPEN (UINT64_C(1) << 32)
+#define CALLER_SLEEPS (UINT64_C(1) << 33)
+#define INSIDE(door) ((door)&0xffff)
+#define SEATS(door) ((door) >> 16 & 0xffff)
+#define TURN(door) ((door) >> 34)
+#define NEW_DOOR(turn, seats) ((uint64_t)(turn) << 34 | OPEN | (uint64_t)(seats) << 16)
+#define NO_TURN UINT64_MAX
+
+struct worker {
+    alignas(CACHE_LINE) atomic_bool asleep;
+    int number; /* 1, 2, ...; the caller is 0 */
+    gate gate;
+};
+
+static struct {
+    /* One line goes to each worker that takes part: the door and, behind it, the job. */
+    alignas(CACHE_LINE) _Atomic uint64_t door;
+    fnn_task task;
+    void *context;
+    int64_t count;
+    uint64_t float_mode;
+
+    alignas(CACHE_LINE) _Atomic int64_t next; /* the first index that nobody has claimed */
+
+    alignas(CACHE_LINE) atomic_bool held; /* by the one thread whose job this is; what follows is its own */
+    bool forkable;                        /* the child's reset is registered */
+    bool full;                            /* the system would not give another thread */
+    int started;
+    uint64_t turn;
+    uint64_t spin_ns; /* changes only while there are no workers */
+    gate caller;
+
+    struct worker workers[MOST_WORKERS];
+} pool;
+
+static _Thread_local bool inside_task;
+
+static void claim_indices(int worker) {
+    fnn_task task = pool.task;
+    void *context = pool.context;
+    int64_t count = pool.count, i;
+    while ((i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < count)
+        task(context, i, worker);
+}
+
+/* ---- a worker's side */
+
+static inline bool invited(uint64_t door, uint64_t last_turn, int number) {
+    return (door & OPEN) && TURN(door) != last_turn && (uint64_t)number < SEATS(door);
+}
+
+static bool spin_for_job(struct worker *me, uint64_t last_turn) {
+    uint64_t start = 0, now = 0;
+    do {
+        for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
+            if (invited(atomic_load_explicit(&pool.door, memory_order_relaxed), last_turn, me->number))
+                return true;
+            relax();
+        }
+        now = clock_ns(); /* not before the first looks, which mostly suffice */
+        start = start ? start : now;
+    } while (now - start < pool.spin_ns);
+    return false;
+}
+
+/* The worker says that it sleeps and then looks at the door; the caller opens the door and then looks who sleeps.
+   Both are sequentially consistent, so that at least one sees the other and no job is slept through. */
+static void sleep_for_job(struct worker *me, uint64_t last_turn) {
+    gate_lock(&me->gate);
+    atomic_store(&me->asleep, true);
+    while (atomic_load(&me->asleep) && !invited(atomic_load(&pool.door), last_turn, me->number))
+        gate_sleep(&me->gate);
+    atomic_store(&me->asleep, false);
+    gate_unlock(&me->gate);
+}
+
+/* The turn that was entered, or NO_TURN if the door was shut or the job is an old one */
+static uint64_t enter(uint64_t last_turn, int number) {
+    uint64_t door = atomic_load_explicit(&pool.door, memory_order_relaxed);
+    while (invited(door, last_turn, number))
+        if (atomic_compare_exchange_weak_explicit(&pool.door, &door, door + ONE_INSIDE, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return TURN(door);
+    return NO_TURN;
+}
+
+static void leave(void) {
+    uint64_t door = atomic_fetch_sub_explicit(&pool.door, ONE_INSIDE, memory_order_acq_rel);
+    if (INSIDE(door) == 1 && (door & CALLER_SLEEPS)) {
+        gate_lock(&pool.caller); /* so that the caller is either before its look at the door or asleep */
+        gate_unlock(&pool.caller);
+        gate_wake(&pool.caller);
+    }
+}
+
+static thread_result THREAD_CALL work(void *argument) {
+    struct worker *me = argument;
+    uint64_t last_turn = NO_TURN;
+    inside_task = true;
+    for (;;) {
+        if (!spin_for_job(me, last_turn))
+            sleep_for_job(me, last_turn);
+        uint64_t turn = enter(last_turn, me->number);
+        if (turn == NO_TURN)
+            continue;
+        last_turn = turn;
+        if (float_mode() != pool.float_mode) /* flush-to-zero must not depend on who computes */
+            set_float_mode(pool.float_mode);
+        claim_indices(me->number);
+        leave();
+    }
+    return (thread_result)0;
+}
+
+/* ---- the caller's side */
+
+/* In the child of a fork there is one thread. Whatever the others held or were about to change is as it was at that
+   moment, so all of it begins anew; workers, gates and jobs are set before they are next used. */
+static void forget_workers(void) {
+    atomic_store(&pool.door, 0);
+    pool.turn = 0;
+    pool.started = 0;
+    pool.full = false;
+    atomic_store(&pool.held, false);
+}
+
+static uint64_t spin_from_environment(void) {
+    const char *text = getenv("FASTNN_SPIN_US");
+    char *end;
+    double us = text ? strtod(text, &end) : DEFAULT_SPIN_US;
+    if (text && (end == text || !(us >= 0)))
+        us = DEFAULT_SPIN_US;
+    return (uint64_t)((us < 1e6 ? us : 1e6) * 1000);
+}
+
+static void start_workers(int wanted) {
+    if (!pool.forkable && !(pool.forkable = at_fork(forget_workers)))
+        return; /* a child would wait for threads that it does not have */
+    if (!pool.started) {
+        gate_init(&pool.caller);
+        pool.spin_ns = spin_from_environment();
+    }
+    while (pool.started < wanted && !pool.full) {
+        struct worker *w = &pool.workers[pool.started];
+        w->number = pool.started + 1;
+        gate_init(&w->gate);
+        atomic_store(&w->asleep, false);
+        if (thread_start(work, w))
+            pool.started++;
+        else
+            pool.full = true; /* go on with those there are, and do not ask at every job */
+    }
+}
+
+static void open_door(fnn_task task, void *context, int64_t count, int threads) {
+    pool.task = task;
+    pool.context = context;
+    pool.count = count;
+    pool.float_mode = float_mode();
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    atomic_store(&pool.door, NEW_DOOR(++pool.turn, threads));
+}
+
+static void wake_sleepers(int threads) {
+    for (struct worker *w = pool.workers; w < pool.workers + threads - 1; w++) {
+        if (!atomic_load(&w->asleep))
+            continue;
+        gate_lock(&w->gate);
+        atomic_store(&w->asleep, false); /* told once: the next jobs need not ring again while it comes */
+        gate_unlock(&w->gate);
+        gate_wake(&w->gate);
+    }
+}
+
+static bool spin_for_workers(void) {
+    uint64_t start = 0, now = 0;
+    do {
+        for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
+            if (!INSIDE(atomic_load_explicit(&pool.door, memory_order_acquire)))
+                return true;
+            relax();
+        }
+        now = clock_ns();
+        start = start ? start : now;
+    } while (now - start < pool.spin_ns);
+    return false;
+}
+
+static void sleep_for_workers(void) {
+    gate_lock(&pool.caller);
+    atomic_fetch_or(&pool.door, CALLER_SLEEPS);
+    while (INSIDE(atomic_load(&pool.door)))
+        gate_sleep(&pool.caller);
+    gate_unlock(&pool.caller);
+}
+
+static void close_door(void) {
+    uint64_t door = atomic_fetch_and_explicit(&pool.door, ~OPEN, memory_order_acq_rel);
+    if (INSIDE(door) && !spin_for_workers())
+        sleep_for_workers();
+}
+
+static bool take_pool(void) {
+    return !atomic_load_explicit(&pool.held, memory_order_relaxed) &&
+           !atomic_exchange_explicit(&pool.held, true, memory_order_acquire);
+}
+
+static void release_pool(void) { atomic_store_explicit(&pool.held, false, memory_order_release); }
+
+/* False when the pool belongs to another, or has no worker to offer */
+static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads) {
+    if (!take_pool())
+        return false;
+    if (threads > pool.started + 1)
+        start_workers(threads - 1);
+    if (threads > pool.started + 1)
+        threads = pool.started + 1;
+    if (threads > 1) {
+        open_door(task, context, count, threads);
+        wake_sleepers(threads);
+        claim_indices(0);
+        close_door();
+    }
+    release_pool();
+    return threads > 1;
+}
+
+void fnn_parallel(fnn_task task, void *context, int64_t count, int threads) {
+    if (threads > count)
+        threads = (int)(count < 0 ? 0 : count);
+    if (threads > MOST_WORKERS + 1)
+        threads = MOST_WORKERS + 1;
+    bool nested = inside_task;
+    inside_task = true;
+    if (nested || threads <= 1 || !run_in_pool(task, context, count, threads))
+        for (int64_t i = 0; i < count; i++)
+            task(context, i, 0);
+    inside_task = nested;
+}
+
+/* ----------------------------------------------------------------------------------------------------- the scratch */
+
+void *fnn_scratch(void) {
+    if (!slot_ready())
+        return NULL;
+    void *memory = slot_get();
+    if (memory)
+        return memory;
+    memory = aligned_take(FNN_SCRATCH_BYTES);
+    if (memory && !slot_set(memory)) {
+        aligned_free(memory);
+        memory = NULL;
+    }
+    return memory;
+}
+
+/* ------------------------------------------------------------------------------------------------ how many threads */
+
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+
+#if defined(__linux__)
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define MOST_CPUS 8192
+#define LINE_BYTES 4096
+
+__attribute__((format(printf, 3, 4))) static bool read_text(char *text, size_t size, const char *format, ...) {
+    char path[LINE_BYTES];
+    va_list parts;
+    va_start(parts, format);
+    int length = vsnprintf(path, sizeof path, format, parts);
+    va_end(parts);
+    FILE *file = length < (int)sizeof path ? fopen(path, "r") : NULL;
+    if (!file)
+        return false;
+    size_t bytes = fread(text, 1, size - 1, file);
+    fclose(file);
+    text[bytes] = 0;
+    return bytes > 0;
+}
+
+/* Is cpu in a list such as 0-3,8 ? */
+static bool in_list(const char *list, int cpu) {
+    for (;;) {
+        char *end;
+        long first = strtol(list, &end, 10), last = first;
+        if (end == list)
+            return false;
+        if (*end == '-')
+            last = strtol(end + 1, &end, 10);
+        if (first <= cpu && cpu <= last)
+            return true;
+        if (*end != ',')
+            return false;
+        list = end + 1;
+    }
+}
+
+/* How fast a CPU is, in units that only serve to compare: hybrid Intel chips list their fast ones, arm64 kernels give
+   a capacity, and elsewhere there may be the highest clock. 0 where nothing is told, as in most virtual machines. */
+static long speed_of_cpu(const char *root, int cpu) {
+    char text[LINE_BYTES];
+    if (read_text(text, sizeof text, "%s/sys/devices/cpu_core/cpus", root))
+        return in_list(text, cpu);
+    if (read_text(text, sizeof text, "%s/sys/devices/system/cpu/cpu%d/cpu_capacity", root, cpu) ||
+        read_text(text, sizeof text, "%s/sys/devices/system/cpu/cpu%d/cpufreq/cpuinfo_max_freq", root, cpu))
+        return strtol(text, NULL, 10);
+    return 0;
+}
+
+/* The lowest CPU of the same core. (Not core_id: it begins anew in each cluster of some arm64 boards.) */
+static int core_of_cpu(const char *root, int cpu) {
+    char text[LINE_BYTES];
+    if (!read_text(text, sizeof text, "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", root, cpu))
+        return cpu;
+    int core = (int)strtol(text, NULL, 10);
+    return core >= 0 && core <= cpu ? core : cpu;
+}
+
+/* Physical cores among the allowed CPUs that are of the fastest kind there: within a fifth of the best, since the
+   favoured cores of one kind differ by some per cent. */
+static int fast_cores(const char *root, const unsigned char *allowed, int cpus) {
+    static const unsigned char fast = 2, counted = 4;
+    unsigned char mark[MOST_CPUS] = {0};
+    long best = 0;
+    for (int cpu = 0; cpu < cpus; cpu++) {
+        long speed = allowed[cpu] ? speed_of_cpu(root, cpu) : 0;
+        best = speed > best ? speed : best;
+    }
+    for (int cpu = 0; cpu < cpus; cpu++)
+        if (allowed[cpu] && speed_of_cpu(root, cpu) >= best - best / 5)
+            mark[cpu] |= fast;
+    int cores = 0;
+    for (int cpu = 0; cpu < cpus; cpu++) {
+        int core = mark[cpu] & fast ? core_of_cpu(root, cpu) : -1;
+        if (core < 0 || mark[core] & counted)
+            continue;
+        mark[core] |= counted;
+        cores++;
+    }
+    return cores;
+}
+
+/* The CPUs of a quota, rounded up; none is INT32_MAX */
+static int quota_cpus(double quota, double period) {
+    if (!(quota > 0) || !(period > 0) || quota / period > INT32_MAX - 1)
+        return INT32_MAX;
+    int cpus = (int)(quota / period);
+    return cpus + (cpus < quota / period);
+}
+
+/* The smallest quota of a group and of those around it. A container often sees its path but not the folders on it,
+   which is why the walk begins below and ends at the mount itself. */
+static int group_quota(const char *root, const char *mount, const char *group) {
+    char path[LINE_BYTES], text[256], period[256];
+    int cpus = INT32_MAX;
+    if (strlen(group) >= sizeof path)
+        return cpus;
+    strcpy(path, group);
+    for (;;) {
+        double quota = 0, per = 0;
+        if (read_text(text, sizeof text, "%s/sys/fs/cgroup/%s%s/cpu.max", root, mount, path)) {
+            if (sscanf(text, "%lf %lf", &quota, &per) == 2) /* "max 100000" where there is none */
+                cpus = smaller(cpus, quota_cpus(quota, per));
+        } else if (read_text(text, sizeof text, "%s/sys/fs/cgroup/%s%s/cpu.cfs_quota_us", root, mount, path) &&
+                   read_text(period, sizeof period, "%s/sys/fs/cgroup/%s%s/cpu.cfs_period_us", root, mount, path)) {
+            cpus = smaller(cpus, quota_cpus(strtod(text, NULL), strtod(period, NULL)));
+        }
+        char *slash = strrchr(path, '/');
+        if (!slash)
+            return cpus;
+        *slash = 0;
+    }
+}
+
+/* Lines are number:controllers:group; version 2 has one, 0::group, and version 1 one with cpu among its controllers. */
+static int cgroup_cpus(const char *root) {
+    char text[LINE_BYTES];
+    int cpus = INT32_MAX;
+    if (!read_text(text, sizeof text, "%s/proc/self/cgroup", root))
+        return cpus;
+    for (char *line = text, *next; line; line = next) {
+        if ((next = strchr(line, '\n')))
+            *next++ = 0;
+        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *group++ = 0;
+        controllers++;
+        if (!*controllers) {
+            cpus = smaller(cpus, group_quota(root, "", group));
+        } else if (!strcmp(controllers, "cpu") || !strncmp(controllers, "cpu,", 4) || strstr(controllers, ",cpu,") ||
+                   (strlen(controllers) > 4 && !strcmp(controllers + strlen(controllers) - 4, ",cpu"))) {
+            cpus = smaller(cpus, group_quota(root, controllers, group));
+            cpus = smaller(cpus, group_quota(root, "cpu", group));
+        }
+    }
+    return cpus;
+}
+
+/* What a Linux whose /proc and /sys stand under root suggests to a process that may run on CPU i where allowed[i].
+   Not static, so that the self-tests can show it machines that they do not run on. */
+int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus) {
+    return smaller(fast_cores(root, allowed, cpus), cgroup_cpus(root));
+}
+
+static int machine_threads(void) {
+    static const int bits = 8 * sizeof(unsigned long);
+    unsigned long mask[MOST_CPUS / (8 * sizeof(unsigned long))] = {0};
+    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)mask))
+        return (int)sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned char allowed[MOST_CPUS];
+    for (int cpu = 0; cpu < MOST_CPUS; cpu++)
+        allowed[cpu] = mask[cpu / bits] >> cpu % bits & 1;
+    return fnn_linux_threads("", allowed, MOST_CPUS);
+}
+
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static int machine_threads(void) {
+    int cores = 0;
+    size_t size = sizeof cores;
+    if (sysctlbyname("hw.perflevel0.physicalcpu", &cores, &size, NULL, 0) &&
+        sysctlbyname("hw.physicalcpu", &cores, &size, NULL, 0))
+        return 1;
+    return cores;
+}
+
+#elif defined(_WIN32)
+
+/* The process's CPUs in a group. A process that lives in several groups has no mask: then all of them count. */
+static KAFFINITY allowed_in_group(WORD group) {
+    GROUP_AFFINITY here;
+    DWORD_PTR process, machine;
+    if (!GetProcessAffinityMask(GetCurrentProcess(), &process, &machine) || !process)
+        return ~(KAFFINITY)0;
+    if (!GetThreadGroupAffinity(GetCurrentThread(), &here))
+        return ~(KAFFINITY)0;
+    return here.Group == group ? (KAFFINITY)process : 0;
+}
+
+static int machine_threads(void) {
+    DWORD size = 0;
+    GetLogicalProcessorInformationEx(RelationProcessorCore, NULL, &size);
+    char *table = malloc(size ? size : 1);
+    int cores = 0, best = -1;
+    if (table && GetLogicalProcessorInformationEx(RelationProcessorCore, (void *)table, &size)) {
+        for (DWORD at = 0; at < size;) {
+            SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *core = (void *)(table + at);
+            at += core->Size;
+            const GROUP_AFFINITY *where = &core->Processor.GroupMask[0];
+            int kind = core->Processor.EfficiencyClass; /* higher is faster */
+            if (!(where->Mask & allowed_in_group(where->Group)) || kind < best)
+                continue;
+            cores = kind > best ? 1 : cores + 1;
+            best = kind;
+        }
+    }
+    free(table);
+    return cores;
+}
+
+#else
+static int machine_threads(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+#endif
+
+/* A whole number from 1 on, alone or at the head of a comma list (OMP_NUM_THREADS has one entry a level); else 0 */
+static int threads_from_environment(const char *name) {
+    const char *text = getenv(name);
+    if (!text)
+        return 0;
+    char *end;
+    long threads = strtol(text, &end, 10);
+    end += strspn(end, " \t");
+    if (end == text || (*end && *end != ',') || threads < 1)
+        return 0;
+    return threads > MOST_WORKERS + 1 ? MOST_WORKERS + 1 : (int)threads;
+}
+
+int fnn_default_threads(void) {
+    static atomic_int known; /* two threads that both come first find the same */
+    int threads = atomic_load_explicit(&known, memory_order_relaxed);
+    if (threads)
+        return threads;
+    threads = threads_from_environment("FASTNN_NUM_THREADS");
+    if (!threads)
+        threads = threads_from_environment("OMP_NUM_THREADS");
+    if (!threads)
+        threads = smaller(machine_threads(), MOST_WORKERS + 1);
+    if (threads < 1)
+        threads = 1;
+    atomic_store_explicit(&known, threads, memory_order_relaxed);
+    return threads;
+}
+
+static atomic_int chosen_threads; /* 0: the default */
+
+int fnn_get_threads(void) {
+    int threads = atomic_load_explicit(&chosen_threads, memory_order_relaxed);
+    return threads ? threads : fnn_default_threads();
+}
+
+int fnn_set_threads(int count) {
+    count = smaller(count > 0 ? count : 0, MOST_WORKERS + 1);
+    int former = atomic_exchange_explicit(&chosen_threads, count, memory_order_relaxed);
+    return former ? former : fnn_default_threads();
+}
