@@ -4,13 +4,16 @@
 #include <math.h>
 #include <string.h>
 
-const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS] = {
 #define READS_X 'X'
 #define READS_Y 'Y'
-#define ACTIVATION(name, reads, forward, derivative, parameters, kinks, formula)                                       \
-    {#name, formula, parameters, kinks, READS_##reads},
+const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS] = {
+#define ACTIVATION(name, reads, forward, derivative, parameters, kinks, range, formula)                                \
+    {#name, formula, range, parameters, kinks, READS_##reads},
 #include "activations.def"
-#undef ACTIVATION
+};
+const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS] = {
+#define ROW_ACTIVATION(name, reads, range, formula) {#name, formula, range, "", "", READS_##reads},
+#include "activations.def"
 };
 
 /* One fnn_api for each instruction set that was compiled in: FNN_HAVE_<isa> comes from the build. */
@@ -24,6 +27,7 @@ const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS] = {
         .f32 = &fnn_f32_##isa_name,                                                                                    \
         .f64 = &fnn_f64_##isa_name,                                                                                    \
         .activation_rows = fnn_activation_rows,                                                                        \
+        .row_activation_rows = fnn_row_activation_rows,                                                                \
         .parallel = fnn_parallel,                                                                                      \
         .get_threads = fnn_get_threads,                                                                                \
         .set_threads = fnn_set_threads,                                                                                \

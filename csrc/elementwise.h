@@ -1,6 +1,125 @@
 /* elementwise.h: what happens to each element alone: the activations and their derivatives.
    Two rules: the tail of an array runs the vector code too, on lanes filled with zeros; and y may be x, dx may be dy. */
 
+/* ------------------------------------------------------------------------------ the longer formulas of activations.def */
+
+/* x moved into [low, high]; NaN stays */
+FNN_INLINE vreal v_clip(vreal x, real low, real high) { return v_atmost(v_atleast(x, low), high); }
+/* slope where low < y < high, else 0 */
+FNN_INLINE vreal v_inside(vreal y, real low, real high, double slope)
+{
+    return v_select(m_and(v_gt(y, v_set(low)), v_lt(y, v_set(high))), v_set((real)slope), v_zero());
+}
+FNN_INLINE vreal v_square_of(vreal a) { return v_mul(a, a); }
+
+/* (x + root) / 2 with root = sqrt(x^2 + b), as b / (2 (root - x)) where x < 0, which does not cancel; root is |x| where x^2
+   overflows, and never less than |x|, though x^2 may vanish */
+FNN_INLINE vreal squareplus_of(vreal x, vreal b)
+{
+    const vreal a = v_abs(x), square = v_mul(x, x), half = v_set((real)0.5);
+    const vreal root = v_max(v_select(v_lt(square, V_INFINITY), v_sqrt(v_add(square, b)), a), a);
+    const vreal y = v_add(v_mul(root, half), v_mul(a, half));
+    return v_select(v_lt(x, v_zero()), v_div(v_mul(b, v_set((real)0.25)), y), y);
+}
+/* y / root = y^2 / (y^2 + b / 4) */
+FNN_INLINE vreal squareplus_slope_of(vreal y, vreal b)
+{
+    const vreal square = v_mul(y, y);
+    return v_select(v_lt(square, V_INFINITY), v_div(square, v_fma(b, v_set((real)0.25), square)),
+                    v_nan_of(y, v_set(1)));
+}
+
+/* Where x < 0, an activation that goes to 0 as x e^x does is computed 2^EXP_SCALE_BITS times too large, so that e^x keeps
+   its precision where it is denormal but x e^x is not. */
+FNN_INLINE vreal unscale_if(vmask negative, vreal y)
+{
+    return v_mul(y, v_select(negative, v_set((real)EXP_UNSCALE), v_set(1)));
+}
+
+/* x sigmoid(z) */
+FNN_INLINE vreal gated(vreal x, vreal z)
+{
+    const vmask negative = v_lt(z, v_zero());
+    const vreal scaled = exp_scaled(v_negabs(z)), below = v_fma(scaled, v_set((real)EXP_UNSCALE), v_set(1));
+    return unscale_if(negative, v_div(v_mul(x, v_select(negative, scaled, v_set(1))), below));
+}
+/* sigmoid(x) is returned, *other = sigmoid(-x) */
+FNN_INLINE vreal sigmoid_pair(vreal x, vreal *other)
+{
+    const vmask negative = v_lt(x, v_zero());
+    const vreal e = v_exp_nonpositive(v_negabs(x)), large = v_div(v_set(1), v_add(v_set(1), e)), small = v_mul(e, large);
+    *other = v_select(negative, large, small);
+    return v_select(negative, small, large);
+}
+
+FNN_INLINE vreal silu_of(vreal x) { return gated(x, x); }
+/* s(x) (1 + x s(-x)) */
+FNN_INLINE vreal silu_slope_of(vreal x)
+{
+    vreal other;
+    const vreal s = sigmoid_pair(x, &other);
+    return v_mul(s, v_fma(x, other, v_set(1)));
+}
+
+#define GELU_C 0.797884560802865355879892119868764 /* sqrt(2 / pi) */
+#define GELU_K 0.044715
+/* x s(2u), u = C (x + K x^3) */
+FNN_INLINE vreal gelu_tanh_argument(vreal x)
+{
+    return v_mul(x, v_fma(v_mul(x, x), v_set((real)(2 * GELU_C * GELU_K)), v_set((real)(2 * GELU_C))));
+}
+FNN_INLINE vreal gelu_tanh_of(vreal x) { return gated(x, gelu_tanh_argument(x)); }
+/* s(2u) + 2 x s(2u) s(-2u) u' = s(2u) + t + 3 K t x^2, t = 2 C s(2u) s(-2u) x */
+FNN_INLINE vreal gelu_tanh_slope_of(vreal x)
+{
+    vreal other;
+    const vreal s = sigmoid_pair(gelu_tanh_argument(x), &other);
+    const vreal t = v_mul(v_mul(v_mul(s, other), v_set((real)(2 * GELU_C))), x);
+    return v_fma(v_mul(v_mul(t, v_set((real)(3 * GELU_K))), x), x, v_add(s, t));
+}
+
+/* x Phi(x), Phi(x) = 1 - Phi(-x) where x >= 0 */
+FNN_INLINE vreal gelu_of(vreal x)
+{
+    vreal density;
+    const vmask negative = v_lt(x, v_zero());
+    const vreal tail = normal_tail_scaled(x, &density);
+    const vreal upper = v_fnma(tail, v_set((real)EXP_UNSCALE), v_set(1));
+    return unscale_if(negative, v_mul(x, v_select(negative, tail, upper)));
+}
+/* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere */
+FNN_INLINE vreal gelu_slope_of(vreal x)
+{
+    vreal density;
+    const vreal tail = normal_tail_scaled(x, &density);
+    const vreal phi = v_mul(density, v_set((real)0.398942280401432677939946059934382)); /* 1 / sqrt(2 pi) */
+    const vreal v = v_mul(v_fnma(v_abs(x), phi, tail), v_set((real)EXP_UNSCALE));
+    return v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v));
+}
+
+/* tanh(log(1 + e^x)) = N / D, with N = e (e + 2), D = N + 2 for e = e^x where x < 0,
+   and N = 1 + 2 e, D = N + 2 e^2 for e = e^-x elsewhere */
+FNN_INLINE vreal mish_of(vreal x)
+{
+    const vmask negative = v_lt(x, v_zero());
+    const vreal scaled = exp_scaled(v_negabs(x)), e = v_mul(scaled, v_set((real)EXP_UNSCALE));
+    const vreal two = v_set(2), e_and_2 = v_add(e, two), upper = v_fma(two, e, v_set(1));
+    const vreal below = v_select(negative, v_fma(e, e_and_2, two), v_fma(v_add(e, e), e, upper));
+    return unscale_if(negative, v_div(v_mul(x, v_select(negative, v_mul(scaled, e_and_2), upper)), below));
+}
+/* N / D + 4 x c (1 + e) / D^2, with c = e where x < 0 and e^2 elsewhere */
+FNN_INLINE vreal mish_slope_of(vreal x)
+{
+    const vmask negative = v_lt(x, v_zero());
+    const vreal e = v_exp_nonpositive(v_negabs(x)), square = v_mul(e, e), two = v_set(2);
+    const vreal above = v_select(negative, v_fma(two, e, square), v_fma(two, e, v_set(1)));
+    const vreal below = v_fma(two, v_select(negative, v_set(1), square), above), r = v_div(v_set(1), below);
+    const vreal c = v_mul(v_mul(v_select(negative, e, square), v_add(v_set(1), e)), v_mul(v_set(4), r));
+    return v_mul(r, v_fma(x, c, above));
+}
+
+/* ------------------------------------------------------------------------------------------------- a row of the table */
+
 #define par(i) v_set((real)p[i])
 #define FNN_X_OF_X x
 #define FNN_X_OF_Y y
@@ -16,7 +135,7 @@
         (void)p;                                                                                                       \
         return derivative_;                                                                                            \
     }                                                                                                                  \
-    static void FNN_JOIN2(name, _forward)(ptrdiff_t n, const real *x, real *y, const double *p)                        \
+    static void FNN_JOIN2(name, _forward)(ptrdiff_t n, const real *x, real *y, const double *restrict p)               \
     {                                                                                                                  \
         ptrdiff_t i = 0;                                                                                               \
         for (; i + VL <= n; i += VL)                                                                                   \
@@ -26,7 +145,8 @@
             v_store_tail(y + i, FNN_JOIN2(name, _value)(v_load_tail(x + i, rest), p), rest);                           \
         }                                                                                                              \
     }                                                                                                                  \
-    static void FNN_JOIN2(name, _backward)(ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p)     \
+    static void FNN_JOIN2(name, _backward)(ptrdiff_t n, const real *xy, const real *dy, real *dx,                      \
+                                           const double *restrict p)                                                   \
     {                                                                                                                  \
         ptrdiff_t i = 0;                                                                                               \
         for (; i + VL <= n; i += VL)                                                                                   \
@@ -38,5 +158,16 @@
         }                                                                                                              \
     }
 #include "activations.def"
-#undef ACTIVATION
 #undef par
+
+/* The functions of vmath.h over an array, for their tests */
+#define MATH(name)                                                                                                     \
+    static void FNN_JOIN2(math_, name)(ptrdiff_t n, const real *x, real *y)                                            \
+    {                                                                                                                  \
+        for (ptrdiff_t i = 0; i < n; i += VL) {                                                                        \
+            const size_t count = (size_t)(n - i);                                                                      \
+            v_store_n(y + i, FNN_JOIN2(v_, name)(v_load_n(x + i, count)), count);                                      \
+        }                                                                                                              \
+    }
+FNN_MATH_FUNCTIONS(MATH)
+#undef MATH

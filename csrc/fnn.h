@@ -124,25 +124,60 @@ typedef struct {
 
    fnn_activation: y[n] = f(x[n]); y may be x. p holds the activation's parameters, in the table's order.
    fnn_derivative: dx[n] = dy[n] f'(...), where f' is computed from xy: the output y where the table says that backward
-   reads Y, the input x where it says X. dx may be dy. */
+   reads Y, the input x where it says X. dx may be dy or xy.
+   fnn_math: y[n] = the function of vmath.h numbered FNN_MATH_<name> of x[n], for the tests. y may be x. */
 enum {
 #define ACTIVATION(name, ...) FNN_ACTIVATION_##name,
 #include "activations.def"
-#undef ACTIVATION
     FNN_ACTIVATIONS
+};
+#define FNN_MATH_FUNCTIONS(F) F(exp) F(expm1) F(log) F(log1p) F(tanh) F(sigmoid) F(softplus) F(log_sigmoid) F(erf)
+enum {
+#define FNN_MATH_ENUM(name) FNN_MATH_##name,
+    FNN_MATH_FUNCTIONS(FNN_MATH_ENUM)
+#undef FNN_MATH_ENUM
+    FNN_MATHS
 };
 #define FNN_ACTIVATION_HELPERS(real)                                                                                   \
     void (*activation[FNN_ACTIVATIONS])(ptrdiff_t n, const real *x, real *y, const double *p);                         \
-    void (*derivative[FNN_ACTIVATIONS])(ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p);
+    void (*derivative[FNN_ACTIVATIONS])(ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p);       \
+    void (*math[FNN_MATHS])(ptrdiff_t n, const real *x, real *y);
 #define fnn_activation(kind, n, x, y, p) FNN_OF(x)->activation[kind](n, x, y, p)
 #define fnn_derivative(kind, n, xy, dy, dx, p) FNN_OF(xy)->derivative[kind](n, xy, dy, dx, p)
+#define fnn_math(kind, n, x, y) FNN_OF(x)->math[kind](n, x, y)
 
-/* What Python needs to know of a row of activations.def */
+/* What Python needs to know of a row of activations.def: "alpha=1.0>=0" (a name, its default, a bound), "0:0"
+   (x : derivative there), or ""; several are separated by spaces */
 typedef struct {
-    const char *name, *formula, *parameters, *kinks; /* "alpha=1.0", "0:0" (x : derivative there), or "" */
-    char reads;                                      /* what backward reads: 'X' or 'Y' */
+    const char *name, *formula, *range, *parameters, *kinks;
+    char reads; /* what backward reads: 'X' or 'Y' */
 } fnn_activation_row;
 extern const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS];
+
+/* Activations of a whole row (activations.def, rows.h), numbered FNN_ROW_<name>: n is the length of a row of x.
+
+   fnn_row_activation: y[rows, n] = f of each row of x[rows, n]; y may be x. glu: y[rows, n / 2], which may not be x.
+   fnn_row_derivative: dx[rows, n] = dy times the row's Jacobian, from xy as above; dx may be dy or xy. glu: dy[rows, n / 2],
+   and dx may be neither.
+   A row that holds NaN, +inf, or nothing but -inf is NaN throughout, as exp(x - max) makes it; -inf among numbers gives 0
+   (log_softmax: -inf). glu is a product of numbers and has no such rule. */
+enum {
+#define ROW_ACTIVATION(name, ...) FNN_ROW_##name,
+#include "activations.def"
+    FNN_ROW_ACTIVATIONS
+};
+extern const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS];
+#define fnn_row_activation(kind, rows, n, x, y) FNN_OF(x)->row_activation[kind](rows, n, x, y)
+#define fnn_row_derivative(kind, rows, n, xy, dy, dx) FNN_OF(xy)->row_derivative[kind](rows, n, xy, dy, dx)
+
+/* The leaky line with a learned slope for each column (rows.h), slope[n].
+
+   fnn_prelu: y[rows, n] = x where x > 0, else slope x; y may be x.
+   fnn_prelu_derivative: dx[rows, n] = dy where x > 0, else slope dy; dx may be dy or x.
+   fnn_prelu_slopes: dslope[n] = sum over rows of dy min(x, 0), in double, row after row, for n columns out of `stride`. */
+#define fnn_prelu(rows, n, x, slope, y) FNN_OF(x)->prelu(rows, n, x, slope, y)
+#define fnn_prelu_derivative(rows, n, x, slope, dy, dx) FNN_OF(x)->prelu_derivative(rows, n, x, slope, dy, dx)
+#define fnn_prelu_slopes(rows, n, stride, x, dy, dslope) FNN_OF(x)->prelu_slopes(rows, n, stride, x, dy, dslope)
 
 /* Losses (losses.def, losses.h) */
 #define FNN_LOSS_HELPERS(real)
@@ -151,7 +186,12 @@ extern const fnn_activation_row fnn_activation_rows[FNN_ACTIVATIONS];
 #define FNN_OPTIMIZER_HELPERS(real)
 
 /* Rows and columns: softmax and its kin, norms, sums (rows.h) */
-#define FNN_ROW_HELPERS(real)
+#define FNN_ROW_HELPERS(real)                                                                                          \
+    void (*row_activation[FNN_ROW_ACTIVATIONS])(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y);                  \
+    void (*row_derivative[FNN_ROW_ACTIVATIONS])(ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx); \
+    void (*prelu)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y);                             \
+    void (*prelu_derivative)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx); \
+    void (*prelu_slopes)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const real *x, const real *dy, real *dslope);
 
 /* Normalisation layers and dropout (norms.h) */
 #define FNN_NORM_HELPERS(real)
@@ -176,7 +216,7 @@ typedef struct {
     int has_fma; /* 0: the bits of products differ from those of machines that have it */
     const fnn_table_f32 *f32;
     const fnn_table_f64 *f64;
-    const fnn_activation_row *activation_rows;
+    const fnn_activation_row *activation_rows, *row_activation_rows;
     void (*parallel)(fnn_task task, void *context, int64_t count, int threads);
     int (*get_threads)(void);
     int (*set_threads)(int count);

@@ -29,13 +29,26 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
         {
 #define ACTIVATION(name, ...) name##_forward,
 #include "activations.def"
-#undef ACTIVATION
         },
     .derivative =
         {
 #define ACTIVATION(name, ...) name##_backward,
 #include "activations.def"
-#undef ACTIVATION
+        },
+    .math =
+        {
+#define FNN_MATH_ENTRY(name) math_##name,
+            FNN_MATH_FUNCTIONS(FNN_MATH_ENTRY)
+        },
+    .row_activation =
+        {
+#define ROW_ACTIVATION(name, ...) name##_forward,
+#include "activations.def"
+        },
+    .row_derivative =
+        {
+#define ROW_ACTIVATION(name, ...) name##_backward,
+#include "activations.def"
         },
     FNN_LOSS_ENTRIES       /* losses.h */
     FNN_OPTIMIZER_ENTRIES  /* optimizers.h */

@@ -1,3 +1,306 @@
-/* rows.h: what needs a whole row or column: softmax and its kin, sums, norms. */
+/* rows.h: what needs a whole row: softmax and its kin, glu, and prelu's slopes for each column.
 
-#define FNN_ROW_ENTRIES
+   A row is worked through in blocks of sixteen elements, whatever the machine's vector, so that its sums are those of
+   sum16. A row of one block stays in registers. */
+
+#define BLOCK SUM_LANES
+typedef struct {
+    vreal v[SUM_VECTORS];
+} block;
+#define EACH_VECTOR(v) FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
+
+/* the first `count` of sixteen elements, `fill` behind them */
+FNN_INLINE block block_load(const real *x, ptrdiff_t count, real fill)
+{
+    static const real lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    block b;
+    if (count >= BLOCK) {
+        EACH_VECTOR(v) b.v[v] = v_load(x + v * VL);
+        return b;
+    }
+    EACH_VECTOR(v)
+    {
+        const ptrdiff_t left = count - v * VL;
+        if (left >= VL)
+            b.v[v] = v_load(x + v * VL);
+        else if (left <= 0)
+            b.v[v] = v_set(fill);
+        else {
+            b.v[v] = v_load_tail(x + v * VL, v_tail((size_t)left));
+            if (fill != 0)
+                b.v[v] = v_select(v_lt(v_load(lanes), v_set((real)left)), b.v[v], v_set(fill));
+        }
+    }
+    return b;
+}
+FNN_INLINE void block_store(real *y, ptrdiff_t count, block b)
+{
+    EACH_VECTOR(v)
+    {
+        const ptrdiff_t left = count - v * VL;
+        if (left >= VL)
+            v_store(y + v * VL, b.v[v]);
+        else if (left > 0)
+            v_store_tail(y + v * VL, b.v[v], v_tail((size_t)left));
+    }
+}
+FNN_INLINE void block_add(sum16 *s, block b) { EACH_VECTOR(v) sum16_add(s, v, b.v[v]); }
+/* s += a b, exactly for float */
+FNN_INLINE void block_add_product(sum16 *s, block a, block b)
+{
+    EACH_VECTOR(v)
+    FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
+    {
+        vwide *lane = &s->lane[v * FNN_HALVES + half];
+        *lane = w_add(*lane, w_mul(w_half(a.v[v], half), w_half(b.v[v], half)));
+    }
+}
+
+/* The largest of a row. Where there is a NaN it is NaN or the largest of the others: whoever subtracts it from the row
+   finds the NaN there. */
+FNN_INLINE real row_top(ptrdiff_t n, const real *x)
+{
+    block top = block_load(x, n, (real)-INFINITY);
+    for (ptrdiff_t i = BLOCK; i < n; i += BLOCK) {
+        const block b = block_load(x + i, n - i, (real)-INFINITY);
+        EACH_VECTOR(v) top.v[v] = v_max(b.v[v], top.v[v]);
+    }
+    vreal all = top.v[0];
+    FNN_UNROLL for (int v = 1; v < SUM_VECTORS; v++)
+        all = v_max(all, top.v[v]);
+    return v_top(all);
+}
+FNN_INLINE block block_minus(block b, real a)
+{
+    EACH_VECTOR(v) b.v[v] = v_sub(b.v[v], v_set(a));
+    return b;
+}
+FNN_INLINE block block_exp(block b)
+{
+    EACH_VECTOR(v) b.v[v] = v_exp_nonpositive(b.v[v]);
+    return b;
+}
+FNN_INLINE block block_times(block b, real a)
+{
+    EACH_VECTOR(v) b.v[v] = v_mul(b.v[v], v_set(a));
+    return b;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ softmax
+
+   y = e^(x - max x) / (the sum of these) */
+static void softmax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    for (; rows > 0; rows--, x += n, y += n) {
+        const real top = row_top(n, x);
+        sum16 sum = sum16_zero();
+        if (n <= BLOCK) {
+            const block e = block_exp(block_minus(block_load(x, n, (real)-INFINITY), top));
+            block_add(&sum, e);
+            block_store(y, n, block_times(e, (real)(1 / sum16_total(&sum))));
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block e = block_exp(block_minus(block_load(x + i, n - i, (real)-INFINITY), top));
+            block_add(&sum, e);
+            block_store(y + i, n - i, e);
+        }
+        const real scale = (real)(1 / sum16_total(&sum));
+        for (ptrdiff_t i = 0; i < n; i += BLOCK)
+            block_store(y + i, n - i, block_times(block_load(y + i, n - i, 0), scale));
+    }
+}
+
+/* dx = y (dy - sum dy y) */
+static void softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const real *dy, real *dx)
+{
+    for (; rows > 0; rows--, y += n, dy += n, dx += n) {
+        sum16 sum = sum16_zero();
+        for (ptrdiff_t i = 0; i < n; i += BLOCK)
+            block_add_product(&sum, block_load(y + i, n - i, 0), block_load(dy + i, n - i, 0));
+        const real mean = (real)sum16_total(&sum);
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block a = block_load(y + i, n - i, 0);
+            block d = block_minus(block_load(dy + i, n - i, 0), mean);
+            EACH_VECTOR(v) d.v[v] = v_mul(a.v[v], d.v[v]);
+            block_store(dx + i, n - i, d);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------- log_softmax
+
+   y = (x - max x) - log(sum e^(x - max x)) */
+static void log_softmax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    for (; rows > 0; rows--, x += n, y += n) {
+        const real top = row_top(n, x);
+        sum16 sum = sum16_zero();
+        for (ptrdiff_t i = 0; i < n; i += BLOCK)
+            block_add(&sum, block_exp(block_minus(block_load(x + i, n - i, (real)-INFINITY), top)));
+        const vreal log_sum = v_log(v_set((real)sum16_total(&sum)));
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            block b = block_minus(block_load(x + i, n - i, 0), top);
+            EACH_VECTOR(v) b.v[v] = v_sub(b.v[v], log_sum);
+            block_store(y + i, n - i, b);
+        }
+    }
+}
+
+/* dx = dy - e^y sum dy */
+static void log_softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const real *dy, real *dx)
+{
+    for (; rows > 0; rows--, y += n, dy += n, dx += n) {
+        sum16 sum = sum16_zero();
+        for (ptrdiff_t i = 0; i < n; i += BLOCK)
+            block_add(&sum, block_load(dy + i, n - i, 0));
+        const vreal total = v_set((real)sum16_total(&sum));
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block e = block_exp(block_load(y + i, n - i, 0));
+            block d = block_load(dy + i, n - i, 0);
+            EACH_VECTOR(v) d.v[v] = v_fnma(e.v[v], total, d.v[v]);
+            block_store(dx + i, n - i, d);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- sparsemax
+
+   y = max(x - tau, 0), with tau such that they sum to 1: tau = (the sum of those above tau - 1) / their number, found from
+   below by leaving out whatever is not above the last tau (Michelot 1986). Those more than 1 below the largest are out from
+   the start. Sums and tau are double. */
+static void sparsemax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    for (; rows > 0; rows--, x += n, y += n) {
+        const real top = row_top(n, x);
+        vmask odd = v_ne(v_zero(), v_zero());
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block z = block_minus(block_load(x + i, n - i, top), top);
+            EACH_VECTOR(v) odd = m_or(odd, v_ne(z.v[v], z.v[v]));
+            block_store(y + i, n - i, z);
+        }
+        double tau = -1, count = (double)n + 1, former;
+        do {
+            sum16 sum = sum16_zero(), ones = sum16_zero();
+            const vreal above = v_set((real)tau);
+            for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+                block z = block_load(y + i, n - i, (real)-INFINITY), one = z;
+                EACH_VECTOR(v)
+                {
+                    const vmask in = v_gt(z.v[v], above);
+                    z.v[v] = v_select(in, z.v[v], v_zero());
+                    one.v[v] = v_select(in, v_set(1), v_zero());
+                }
+                block_add(&sum, z);
+                block_add(&ones, one);
+            }
+            former = count;
+            count = sum16_total(&ones);
+            tau = (sum16_total(&sum) - 1) / count;
+        } while (count < former && count > 0);
+        const real minus = m_any(odd) ? (real)NAN : (real)tau;
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            block z = block_minus(block_load(y + i, n - i, 0), minus);
+            EACH_VECTOR(v) z.v[v] = v_atleast(z.v[v], 0);
+            block_store(y + i, n - i, z);
+        }
+    }
+}
+
+/* dx = dy - (the mean of dy where y > 0) where y > 0, else 0 */
+static void sparsemax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const real *dy, real *dx)
+{
+    for (; rows > 0; rows--, y += n, dy += n, dx += n) {
+        sum16 sum = sum16_zero(), ones = sum16_zero();
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block a = block_load(y + i, n - i, 0);
+            block d = block_load(dy + i, n - i, 0), one = a;
+            EACH_VECTOR(v)
+            {
+                const vmask in = v_gt(a.v[v], v_zero());
+                d.v[v] = v_select(in, d.v[v], v_zero());
+                one.v[v] = v_select(in, v_set(1), v_zero());
+            }
+            block_add(&sum, d);
+            block_add(&ones, one);
+        }
+        const real mean = (real)(sum16_total(&sum) / sum16_total(&ones));
+        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
+            const block a = block_load(y + i, n - i, 0);
+            block d = block_minus(block_load(dy + i, n - i, 0), mean);
+            EACH_VECTOR(v) d.v[v] = v_nan_of(a.v[v], v_select(v_gt(a.v[v], v_zero()), d.v[v], v_zero()));
+            block_store(dx + i, n - i, d);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- glu
+
+   y = a s(b), x = [a b] */
+static void glu_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    const ptrdiff_t half = n / 2;
+    for (; rows > 0; rows--, x += n, y += half)
+        for (ptrdiff_t i = 0; i < half; i += VL) {
+            const size_t count = (size_t)(half - i);
+            v_store_n(y + i, gated(v_load_n(x + i, count), v_load_n(x + half + i, count)), count);
+        }
+}
+
+/* da = dy s(b), db = dy a s(b) s(-b) */
+static void glu_backward(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *dy, real *dx)
+{
+    const ptrdiff_t half = n / 2;
+    for (; rows > 0; rows--, x += n, dy += half, dx += n)
+        for (ptrdiff_t i = 0; i < half; i += VL) {
+            const size_t count = (size_t)(half - i);
+            vreal other;
+            const vreal s = sigmoid_pair(v_load_n(x + half + i, count), &other);
+            const vreal da = v_mul(v_load_n(dy + i, count), s);
+            v_store_n(dx + i, da, count);
+            v_store_n(dx + half + i, v_mul(v_mul(da, v_load_n(x + i, count)), other), count);
+        }
+}
+
+/* -------------------------------------------------------------------------------------------------------------- prelu */
+
+static void prelu(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y)
+{
+    for (; rows > 0; rows--, x += n, y += n)
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            const size_t count = (size_t)(n - j);
+            const vreal a = v_load_n(x + j, count);
+            v_store_n(y + j, v_select(v_gt(a, v_zero()), a, v_mul(v_load_n(slope + j, count), a)), count);
+        }
+}
+
+static void prelu_derivative(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx)
+{
+    for (; rows > 0; rows--, x += n, dy += n, dx += n)
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            const size_t count = (size_t)(n - j);
+            const vreal a = v_load_n(x + j, count), d = v_load_n(dy + j, count);
+            const vreal below = v_mul(v_nan_of(a, v_load_n(slope + j, count)), d);
+            v_store_n(dx + j, v_select(v_gt(a, v_zero()), d, below), count);
+        }
+}
+
+/* sixteen columns at a time, one to each lane */
+static void prelu_slopes(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const real *x, const real *dy, real *dslope)
+{
+    for (ptrdiff_t j = 0; j < n; j += BLOCK) {
+        sum16 sum = sum16_zero();
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            block a = block_load(x + i * stride + j, n - j, 0);
+            EACH_VECTOR(v) a.v[v] = v_atmost(a.v[v], 0);
+            block_add_product(&sum, a, block_load(dy + i * stride + j, n - j, 0));
+        }
+        double lanes[BLOCK];
+        FNN_UNROLL for (int i = 0; i < BLOCK / WL; i++)
+            w_store(lanes + i * WL, sum.lane[i]);
+        for (ptrdiff_t i = 0; i < BLOCK && j + i < n; i++)
+            dslope[j + i] = (real)lanes[i];
+    }
+}
+
+#define FNN_ROW_ENTRIES .prelu = prelu, .prelu_derivative = prelu_derivative, .prelu_slopes = prelu_slopes,

@@ -17,6 +17,8 @@
    m_and m_or m_not m_any v_select(m, a, b)   m ? a : b
    v_round                         to the nearest integer, ties to even, for |x| < 2^21
    v_pow2(n)                       2^n for an integral n in the normal range
+   v_scale(a, n)                   a 2^n for an integral n and a near 1, rounded once, denormal results included
+   v_top(a)                        the largest lane
    v_bits v_real i_set i_add i_sub i_and i_or i_shl i_shr(logical)   bit work; v_fromint(i) for |i| < 2^21
    v_transpose(p, row, out, out_row)   turn VL rows of TRANSPOSE_COLUMNS elements into that many vectors
    sum16                           sixteen running sums in double, one per virtual lane, whatever VL is */
@@ -112,6 +114,13 @@ FNN_INLINE vreal v_pow2(vreal n)
     const vint low = v_bits(v_add(n, v_set(FNN_MAGIC)));
     return v_real(i_shl(i_add(low, i_set(FNN_EXPONENT_BIAS)), FNN_MANTISSA));
 }
+#ifndef FNN_HAS_SCALE /* in two steps, each of which is a normal number */
+FNN_INLINE vreal v_scale(vreal a, vreal n)
+{
+    const vint whole = v_bits(v_add(n, v_set((real)(FNN_MAGIC + 2 * FNN_EXPONENT_BIAS)))), half = i_shr(whole, 1);
+    return v_mul(v_mul(a, v_real(i_shl(half, FNN_MANTISSA))), v_real(i_shl(i_sub(whole, half), FNN_MANTISSA)));
+}
+#endif
 FNN_INLINE vreal v_fromint(vint i)
 {
     const vreal magic = v_set(FNN_MAGIC);
@@ -148,14 +157,15 @@ FNN_INLINE void sum16_add(sum16 *s, int v, vreal a)
     FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
         s->lane[v * FNN_HALVES + half] = w_add(s->lane[v * FNN_HALVES + half], w_half(a, half));
 }
+/* Halves are added to each other until one lane is left, whatever the width of the machine's vector */
 FNN_INLINE double sum16_total(const sum16 *s)
 {
-    double lane[SUM_LANES];
+    vwide lane[SUM_LANES / WL];
     FNN_UNROLL for (int i = 0; i < SUM_LANES / WL; i++)
-        w_store(lane + i * WL, s->lane[i]);
-    for (int width = SUM_LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            lane[i] += lane[i + width];
-    return lane[0];
+        lane[i] = s->lane[i];
+    FNN_UNROLL for (int width = SUM_LANES / WL / 2; width > 0; width /= 2)
+        FNN_UNROLL for (int i = 0; i < width; i++)
+            lane[i] = w_add(lane[i], lane[i + width]);
+    return w_total(lane[0]);
 }
 #endif

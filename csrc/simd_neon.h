@@ -104,3 +104,6 @@ FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t o
 #undef HIGH_PAIRS
 #endif
 }
+
+FNN_INLINE double w_total(vwide a) { return vgetq_lane_f64(a, 0) + vgetq_lane_f64(a, 1); }
+FNN_INLINE real v_top(vreal a) { return FNN_X(vmaxnmv)(a); }

@@ -79,3 +79,6 @@ FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t o
     (void)row, (void)out_row;
     *out = *p;
 }
+
+FNN_INLINE double w_total(vwide a) { return a; }
+FNN_INLINE real v_top(vreal a) { return a; }

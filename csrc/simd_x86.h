@@ -110,6 +110,8 @@ FNN_INLINE vmask m_or(vmask a, vmask b) { return (vmask)(a | b); }
 FNN_INLINE vmask m_not(vmask a) { return (vmask)~a; }
 FNN_INLINE int m_any(vmask a) { return a != 0; }
 FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(mask_blend)(m, b, a); }
+#define FNN_HAS_SCALE
+FNN_INLINE vreal v_scale(vreal a, vreal n) { return FNN_X(scalef)(a, n); }
 FNN_INLINE vreal v_round(vreal a) { return FNN_X(roundscale)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 typedef vmask vtail;
 FNN_INLINE vtail v_tail(size_t n) { return (vtail)((1u << n) - 1); }
@@ -236,5 +238,49 @@ FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t o
 #undef AS_PD
 #undef LOW_PAIRS
 #undef HIGH_PAIRS
+
+/* across lanes: halves with each other until one is left */
+FNN_INLINE double w_total(vwide a)
+{
+#if FNN_BITS == 512
+    const __m256d b = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+#elif FNN_BITS == 256
+    const __m256d b = a;
+#endif
+#if FNN_BITS >= 256
+    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
+#else
+    const __m128d c = a;
+#endif
+    return _mm_cvtsd_f64(_mm_add_sd(c, _mm_unpackhi_pd(c, c)));
+}
+FNN_INLINE real v_top(vreal a)
+{
+#if FNN_DOUBLE
+#if FNN_BITS == 512
+    const __m256d b = _mm256_max_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+#elif FNN_BITS == 256
+    const __m256d b = a;
+#endif
+#if FNN_BITS >= 256
+    const __m128d c = _mm_max_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
+#else
+    const __m128d c = a;
+#endif
+    return _mm_cvtsd_f64(_mm_max_sd(c, _mm_unpackhi_pd(c, c)));
+#else
+#if FNN_BITS == 512
+    const __m512d bits = _mm512_castps_pd(a);
+    const __m256 b = _mm256_max_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(bits, 1)));
+#elif FNN_BITS == 256
+    const __m256 b = a;
+#endif
+#if FNN_BITS >= 256
+    const __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+#else
+    const __m128 c = a;
+#endif
+    const __m128 d = _mm_max_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_max_ss(d, _mm_shuffle_ps(d, d, 1)));
 #endif
 }
