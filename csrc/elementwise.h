@@ -78,22 +78,20 @@ FNN_INLINE vreal gelu_tanh_slope_of(vreal x)
     return v_fma(v_mul(v_mul(t, v_set((real)(3 * GELU_K))), x), x, v_add(s, t));
 }
 
-/* x Phi(x), Phi(x) = 1 - Phi(-x) where x >= 0 */
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|), but -inf times 0 is NaN, as is x - x */
 FNN_INLINE vreal gelu_of(vreal x)
 {
-    vreal density;
-    const vmask negative = v_lt(x, v_zero());
-    const vreal tail = normal_tail_scaled(x, &density);
-    const vreal upper = v_fnma(tail, v_set((real)EXP_UNSCALE), v_set(1));
-    return unscale_if(negative, v_mul(x, v_select(negative, tail, upper)));
+    const vreal t = v_atmost(v_abs(x), (real)TAIL_END);
+    const vreal tail = tail_times(t, v_mul(t, normal_density_scaled(t)));
+    const vreal upper = v_select(v_lt(x, v_zero()), v_sub(x, x), x);
+    return v_fnma(tail, v_set((real)EXP_UNSCALE), upper);
 }
 /* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere */
 FNN_INLINE vreal gelu_slope_of(vreal x)
 {
-    vreal density;
-    const vreal tail = normal_tail_scaled(x, &density);
+    const vreal a = v_abs(x), t = v_atmost(a, (real)TAIL_END), density = normal_density_scaled(t);
     const vreal phi = v_mul(density, v_set((real)0.398942280401432677939946059934382)); /* 1 / sqrt(2 pi) */
-    const vreal v = v_mul(v_fnma(v_abs(x), phi, tail), v_set((real)EXP_UNSCALE));
+    const vreal v = v_mul(v_fnma(a, phi, tail_times(t, density)), v_set((real)EXP_UNSCALE));
     return v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v));
 }
 

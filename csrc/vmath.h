@@ -13,8 +13,8 @@
 #define ERF_F {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2cf8p-4f, -0x1.b7f90ep-6f, 0x1.5405b2p-8f, -0x1.a3f706p-11f, \
     0x1.496a42p-14f}
 #define TANH_F {-0x1.555532p-2f, 0x1.110726p-3f, -0x1.b83c5ap-5f, 0x1.5226ap-6f, -0x1.75e1e2p-8f}
-#define TAIL_P_F {0x1p-1f, 0x1.c16d6ap-2f, 0x1.782d12p-3f, 0x1.4e18d2p-5f, 0x1.0f3b02p-8f}
-#define TAIL_Q_F {0x1p+0f, 0x1.acf8e6p+0f, 0x1.345026p+0f, 0x1.e1f09ep-2f, 0x1.a2c108p-4f, 0x1.53eeecp-7f}
+#define TAIL_P_F {0x1.8194ep+5f, 0x1.527576p+5f, 0x1.1b4b46p+4f, 0x1.f735ap+1f, 0x1.98857cp-2f}
+#define TAIL_Q_F {0x1.8194ep+6f, 0x1.430de6p+7f, 0x1.d05fd6p+6f, 0x1.6af192p+5f, 0x1.3b5beap+3f, 0x1p+0f}
 #define EXP_D {0x1p-1, 0x1.5555555555559p-3, 0x1.555555555553ep-5, 0x1.111111110f60bp-7, 0x1.6c16c16c1f493p-10, \
     0x1.a01a01b0309abp-13, 0x1.a01a017aefa59p-16, 0x1.71ddf77ccf99bp-19, 0x1.27e53711d26c3p-22, \
     0x1.af605d504cda6p-26, 0x1.1ee88022a01d6p-29}
@@ -26,12 +26,12 @@
 #define TANH_D {-0x1.55555555554ffp-2, 0x1.111111110accep-3, -0x1.ba1ba1b506534p-5, 0x1.664f477adc21fp-6, \
     -0x1.226e162c1911dp-7, 0x1.d6cf2812ce39bp-9, -0x1.7d68a3572b2cap-10, 0x1.336613dafa178p-11, \
     -0x1.df558129b1729p-13, 0x1.439131b6d2956p-14, -0x1.0da746be68049p-16}
-#define TAIL_P_D {0x1p-1, 0x1.a8144c0efdae7p-1, 0x1.5c3e75b66e7e8p-1, 0x1.6e5c3fd49e8d4p-2, 0x1.0edca3e2a62e8p-3, \
-    0x1.24c7333fdbf4p-5, 0x1.d3f3856987956p-8, 0x1.115b47fd4319ep-10, 0x1.c08d6b23c3e7dp-14, 0x1.d60ff57409ef1p-18, \
-    0x1.e3beca27d60e6p-23}
-#define TAIL_Q_D {0x1p+0, 0x1.3a2b3ad6cfb08p+1, 0x1.68cadff729ab5p+1, 0x1.006b62e8475eap+1, 0x1.f672244055b09p-1, \
-    0x1.65427543d6a48p-2, 0x1.7981642df0a15p-4, 0x1.299e53e0cc6b5p-6, 0x1.58e728825abb5p-9, 0x1.19ae3ced741fp-12, \
-    0x1.269161130e42dp-16, 0x1.2f2473f2a0436p-21}
+#define TAIL_P_D {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20, 0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19, \
+    0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10, \
+    0x1.7acc05d0ee2e5p+7, 0x1.8cf63a53a557bp+3, 0x1.9884533d43c61p-2}
+#define TAIL_Q_D {0x1.b060ae8761927p+20, 0x1.094fccd80ac7fp+22, 0x1.30af4dfee1ddp+22, 0x1.b1160dfda720ep+21, \
+    0x1.a84f2f42b987cp+20, 0x1.2db3892f46c84p+19, 0x1.3ecc7578563fbp+17, 0x1.f6ab93d1ce32p+14, \
+    0x1.23442b175670fp+12, 0x1.dbc06830f0a77p+8, 0x1.f18493272620dp+4, 0x1p+0}
 
 #if FNN_DOUBLE
 #define FIT(name) name##_D
@@ -45,7 +45,7 @@
 #define EXP_LOW -746        /* e^x is 0 */
 #define EXP_HIGH 710        /* e^x is infinite */
 #define EXPM1_LOW -40       /* e^x - 1 is -1 */
-#define TAIL_END 46.12      /* exp_scaled(-t^2 / 2) is 0 */
+#define TAIL_END 46         /* t Phi(-t) and more is 0 */
 #define TINY_FOR_SERIES 0x1p-54 /* |x| below which x is the answer of an odd function that begins as x does */
 #define DENORMAL_SHIFT 54
 #define DENORMAL_UP 0x1p54
@@ -53,6 +53,7 @@
 #define FIT(name) name##_F
 #define LN2_HI 0x1.62e4p-1f
 #define LN2_LO 0x1.7f7d1cp-20f
+#define LN2 0x1.62e43p-1f
 #define LOG2E 0x1.715476p+0f
 #define SQRT2 0x1.6a09e6p+0f
 #define EXP_UNSCALE 0x1p-64f
@@ -61,18 +62,19 @@
 #define EXP_LOW -104
 #define EXP_HIGH 89
 #define EXPM1_LOW -20
-#define TAIL_END 16.27f
+#define TAIL_END 16
 #define TINY_FOR_SERIES 0x1p-25f
 #define DENORMAL_SHIFT 25
 #define DENORMAL_UP 0x1p25f
 #endif
 #define V_INFINITY v_set((real)INFINITY)
 
-/* sum_k c[k] x^k */
+/* sum_k c[k] x^k; a leading coefficient of 1 costs no multiplication */
 FNN_INLINE vreal v_polynomial(vreal x, const real *c, int count)
 {
-    vreal y = v_set(c[count - 1]);
-    FNN_UNROLL for (int k = count - 2; k >= 0; k--)
+    const vreal next = v_set(c[count - 2]);
+    vreal y = c[count - 1] == 1 ? v_add(x, next) : v_fma(v_set(c[count - 1]), x, next);
+    FNN_UNROLL for (int k = count - 3; k >= 0; k--)
         y = v_fma(y, x, v_set(c[k]));
     return y;
 }
@@ -269,33 +271,47 @@ FNN_INLINE vreal v_tanh_shrink(vreal x)
 
 /* ------------------------------------------------------------------------------------------ erf and the normal tail
 
-   t^2 = the return value + *lo, exactly */
-FNN_INLINE vreal v_square(vreal t, vreal *lo)
+   a b = the return value + *lo, nearly exactly */
+FNN_INLINE vreal v_product(vreal a, vreal b, vreal *lo)
 {
 #if FNN_HAS_FMA
-    const vreal hi = v_mul(t, t);
-    *lo = v_fma(t, t, v_neg(hi));
+    const vreal hi = v_mul(a, b);
+    *lo = v_fma(a, b, v_neg(hi));
     return hi;
 #else
-    /* t = a + b, of half as many bits each: t^2 = a^2 + (t + a) b */
-    const vreal a = v_real(i_and(v_bits(t), i_set(-((int_of_real)1 << (FNN_MANTISSA / 2 + 1)))));
-    const vreal square = v_mul(a, a), rest = v_mul(v_add(t, a), v_sub(t, a)), hi = v_add(square, rest);
-    *lo = v_add(v_sub(square, hi), rest);
+    /* a = c + rest and b = d + rest, of half as many bits each: a b = c d + (a (b - d) + (a - c) d) */
+    const vint upper = i_set(-((int_of_real)1 << (FNN_MANTISSA / 2 + 1)));
+    const vreal c = v_real(i_and(v_bits(a), upper)), d = v_real(i_and(v_bits(b), upper));
+    const vreal large = v_mul(c, d), rest = v_add(v_mul(a, v_sub(b, d)), v_mul(v_sub(a, c), d)), hi = v_add(large, rest);
+    *lo = v_add(v_sub(large, hi), rest);
     return hi;
 #endif
 }
 
-/* e^(t^2 / 2) Phi(-t), t >= 0 = above / below, Phi the normal distribution */
-FNN_INLINE vreal tail_ratio(vreal t) { return v_div(V_FIT(t, tail_above), V_FIT(t, tail_below)); }
+/* e^(t^2 / 2) Phi(-t) a for t >= 0, Phi the normal distribution */
+FNN_INLINE vreal tail_times(vreal t, vreal a) { return v_div(v_mul(V_FIT(t, tail_above), a), V_FIT(t, tail_below)); }
 
-/* Phi(-|x|) 2^EXP_SCALE_BITS; *density = e^(-x^2 / 2) 2^EXP_SCALE_BITS */
-FNN_INLINE vreal normal_tail_scaled(vreal x, vreal *density)
+/* e^(-t^2 / 2) 2^EXP_SCALE_BITS for 0 <= t <= TAIL_END, where t^2 = 2 k ln 2 + R: the polynomial is that of e^r at
+   r = -R / 2. For a NaN the result is any number. */
+FNN_INLINE vreal normal_density_scaled(vreal t)
 {
-    const vreal t = v_atmost(v_abs(x), (real)TAIL_END), minus_half = v_set((real)-0.5);
+    const vreal magic = v_set((real)(FNN_MAGIC - EXP_SCALE_BITS));
     vreal lo;
-    const vreal hi = v_square(t, &lo);
-    *density = exp_scaled_sum(v_mul(hi, minus_half), v_mul(lo, minus_half));
-    return v_mul(*density, tail_ratio(t));
+    const vreal square = v_product(t, t, &lo), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic), k = v_sub(sum, magic);
+#if FNN_HAS_FMA && !FNN_DOUBLE /* ln 2 rounded once: k 4e-9 off, 3 ULP at t = 10 and less before */
+    vreal R = v_fnma(k, v_set(2 * LN2), square);
+#else
+    vreal R = v_fnma(k, v_set((real)(2 * LN2_LO)), v_fnma(k, v_set((real)(2 * LN2_HI)), square));
+#endif
+    R = v_add(R, lo);
+    enum { LAST = sizeof exp_fit / sizeof *exp_fit - 1 };
+#define COEFFICIENT(i) v_set(exp_fit[i] * (real)((i) % 2 ? -1 : 1) / (real)(4 << (i)))
+    vreal y = COEFFICIENT(LAST);
+    FNN_UNROLL for (int i = LAST - 1; i >= 0; i--)
+        y = v_fma(y, R, COEFFICIENT(i));
+#undef COEFFICIENT
+    y = v_fma(v_fma(y, R, v_set((real)-0.5)), R, v_set(1));
+    return v_real(i_sub(v_bits(y), i_shl(v_bits(sum), FNN_MANTISSA)));
 }
 
 /* erf x: x + x fit(x^2) inside -1..1, and 1 - 2 Phi(-sqrt(2) |x|) outside */
@@ -304,8 +320,8 @@ FNN_INLINE vreal v_erf(vreal x)
     const vreal inside = v_fma(x, V_FIT(v_mul(x, x), erf_fit), x);
     const vreal t = v_atmost(v_abs(x), 6); /* where it is 1 */
     vreal lo;
-    const vreal hi = v_square(t, &lo);
-    const vreal e = v_mul(exp_scaled_sum(v_neg(hi), v_neg(lo)), v_set((real)(2 * EXP_UNSCALE)));
-    const vreal outside = v_fnma(e, tail_ratio(v_mul(t, v_set((real)SQRT2))), v_set(1));
+    const vreal hi = v_product(t, v_neg(t), &lo);
+    const vreal e = v_mul(exp_scaled_sum(hi, lo), v_set((real)(2 * EXP_UNSCALE)));
+    const vreal outside = v_sub(v_set(1), tail_times(v_mul(t, v_set((real)SQRT2)), e));
     return v_select(v_lt(v_abs(x), v_set(1)), inside, v_copysign(outside, x));
 }

@@ -77,7 +77,7 @@ def polynomial(points: Vector, values: Vector, weights: Vector, degree: int) -> 
 
 
 def rational(points: Vector, values: Vector, degree: int, bits: int) -> tuple[Vector, Vector]:
-    """P and Q, of degree - 1 and degree, with Q(0) = 1 and P / Q near `values` in relative error.
+    """P and Q, of degree - 1 and degree, the latter with leading coefficient 1; P / Q near `values` in relative error.
 
     (value Q - P) / (value Q) is linear in the coefficients once Q below is taken from the round before.
     """
@@ -88,7 +88,7 @@ def rational(points: Vector, values: Vector, degree: int, bits: int) -> tuple[Ve
         fit = minimax(columns, [1 / q for q in below])
         denominator = [mpf(1), *fit[degree:]]
         below = [mp.polyval(denominator[::-1], x) for x in points]
-    return [rounded(c, bits) for c in fit[:degree]], [rounded(c, bits) for c in denominator]
+    return [rounded(c / fit[-1], bits) for c in fit[:degree]], [rounded(c / fit[-1], bits) for c in denominator]
 
 
 @dataclass(frozen=True)
