@@ -238,6 +238,8 @@ FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t o
 #undef AS_PD
 #undef LOW_PAIRS
 #undef HIGH_PAIRS
+#endif
+}
 
 /* across lanes: halves with each other until one is left */
 FNN_INLINE double w_total(vwide a)

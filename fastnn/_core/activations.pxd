@@ -1,4 +1,4 @@
-from fastnn._core.kernels cimport fnn_activation_row, real
+from fastnn._core.kernels cimport real
 
 cdef extern from "fnn.h" nogil:
     int FNN_ACTIVATIONS
@@ -19,17 +19,19 @@ cdef extern from "fnn.h" nogil:
         ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const void *x, const void *dy, void *dslope
     ) noexcept
 
-# Over whole arrays, on as many threads as pay; the bits do not depend on how many. fnn.h says what each computes and
-# which arguments may be the same array.
-cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p) noexcept nogil
+# Over whole arrays, on at most `threads` threads, where that pays; the bits do not depend on how many. fnn.h says what
+# each computes and which arguments may be the same array.
+cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p, int threads) noexcept nogil
 cdef void differentiate(
-    int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p
+    int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p, int threads
 ) noexcept nogil
-cdef void activate_rows(int kind, ptrdiff_t rows, ptrdiff_t n, const real *x, real *y) noexcept nogil
+cdef void activate_rows(int kind, ptrdiff_t rows, ptrdiff_t n, const real *x, real *y, int threads) noexcept nogil
 cdef void differentiate_rows(
-    int kind, ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx
+    int kind, ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx, int threads
 ) noexcept nogil
-cdef void prelu_activate(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y) noexcept nogil
+cdef void prelu_activate(
+    ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y, int threads
+) noexcept nogil
 cdef void prelu_differentiate(
-    ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx, real *dslope
+    ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx, real *dslope, int threads
 ) noexcept nogil

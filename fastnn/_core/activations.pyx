@@ -1,32 +1,216 @@
-"""Element-wise activations and their derivatives over whole arrays."""
+"""Activations and their derivatives over whole arrays, element by element or row by row.
 
-from fastnn._core.kernels cimport chosen_table, fnn, real
+Arrays are cut into chunks of one size, whatever the number of threads, and no sum goes across chunks.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from fastnn._core.kernels cimport chosen_table, fnn, fnn_activation_row, get_threads, parallel, real
 
 fnn = chosen_table()
 
-ROWS = [
-    {
-        "name": fnn.activation_rows[i].name.decode(),
-        "formula": fnn.activation_rows[i].formula.decode(),
-        "parameters": fnn.activation_rows[i].parameters.decode(),
-        "kinks": fnn.activation_rows[i].kinks.decode(),
-        "reads": chr(fnn.activation_rows[i].reads),
+cdef enum:
+    CHUNK = 16384             # elements that a thread takes at a time: they and their results fit its own cache
+    CHUNK_COLUMNS = 64        # of prelu's slopes
+    LEAST_WORK = 1 << 17      # elements that are worth a second thread: some ten microseconds
+
+cdef enum Operation:
+    ACTIVATE, DIFFERENTIATE, ACTIVATE_ROWS, DIFFERENTIATE_ROWS, PRELU, PRELU_DERIVATIVE, PRELU_SLOPES
+
+# x (or xy), dy, y (or dx), slope and p as fnn.h has them. There are `count` elements, rows or columns, `step` to a chunk;
+# n is the length of a row of x, out_n of y, and 1 for elements and columns.
+cdef struct Work:
+    Operation operation
+    bint wide                 # double
+    int kind
+    ptrdiff_t count, step, n, out_n, rows
+    const void *x
+    const void *dy
+    const void *slope
+    void *y
+    const double *p
+
+
+cdef void piece(const Work *w, ptrdiff_t start, ptrdiff_t count, const real *precision) noexcept nogil:
+    """`count` of the elements, rows or columns, from `start` on."""
+    cdef const real *x = <const real *>w.x + start * w.n
+    cdef const real *dy = <const real *>w.dy
+    cdef const real *slope = <const real *>w.slope
+    cdef real *y = <real *>w.y
+    if w.operation == ACTIVATE:
+        fnn_activation(w.kind, count, x, y + start, w.p)
+    elif w.operation == DIFFERENTIATE:
+        fnn_derivative(w.kind, count, x, dy + start, y + start, w.p)
+    elif w.operation == ACTIVATE_ROWS:
+        fnn_row_activation(w.kind, count, w.n, x, y + start * w.out_n)
+    elif w.operation == DIFFERENTIATE_ROWS:
+        fnn_row_derivative(w.kind, count, w.n, x, dy + start * w.out_n, y + start * w.n)
+    elif w.operation == PRELU:
+        fnn_prelu(count, w.n, x, slope, y + start * w.n)
+    elif w.operation == PRELU_DERIVATIVE:
+        fnn_prelu_derivative(count, w.n, x, slope, dy + start * w.n, y + start * w.n)
+    else:
+        fnn_prelu_slopes(w.rows, count, w.count, x, dy + start, y + start)
+
+
+cdef void chunk(void *context, int64_t index, int worker) noexcept nogil:
+    cdef const Work *w = <const Work *>context
+    cdef ptrdiff_t start = index * w.step
+    cdef ptrdiff_t count = w.step if w.step < w.count - start else w.count - start
+    if w.wide:
+        piece(w, start, count, <const double *>NULL)
+    else:
+        piece(w, start, count, <const float *>NULL)
+
+
+cdef inline void run(Work *w, ptrdiff_t work, int threads, const real *precision) noexcept nogil:
+    """All of it, on several threads where that pays."""
+    w.wide = sizeof(real) == 8
+    if work < LEAST_WORK or threads <= 1:
+        if w.count > 0:
+            piece(w, 0, w.count, precision)
+    else:
+        parallel(chunk, w, (w.count + w.step - 1) // w.step, threads)
+
+
+cdef inline Work elements(Operation operation, int kind, ptrdiff_t n) noexcept nogil:
+    """Work on n elements; what it reads and writes is still to be filled in."""
+    cdef Work w
+    memset(&w, 0, sizeof(w))
+    w.operation, w.kind, w.count, w.step, w.n, w.out_n = operation, kind, n, CHUNK, 1, 1
+    return w
+
+
+cdef inline Work whole_rows(Operation operation, int kind, ptrdiff_t rows, ptrdiff_t n) noexcept nogil:
+    """Work on rows of length n."""
+    cdef Work w = elements(operation, kind, rows)
+    w.step, w.n, w.out_n = CHUNK // n if 0 < n <= CHUNK else 1, n, n
+    return w
+
+
+cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p, int threads) noexcept nogil:
+    """y[n] = f(x[n])"""
+    cdef Work w = elements(ACTIVATE, kind, n)
+    w.x, w.y, w.p = x, y, p
+    run(&w, n, threads, x)
+
+
+cdef void differentiate(
+    int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p, int threads
+) noexcept nogil:
+    """dx[n] = dy[n] f'(xy[n])"""
+    cdef Work w = elements(DIFFERENTIATE, kind, n)
+    w.x, w.dy, w.y, w.p = xy, dy, dx, p
+    run(&w, n, threads, xy)
+
+
+cdef void activate_rows(int kind, ptrdiff_t rows, ptrdiff_t n, const real *x, real *y, int threads) noexcept nogil:
+    """y[rows, n] = f(x[rows, n]); glu: y[rows, n / 2]"""
+    cdef Work w = whole_rows(ACTIVATE_ROWS, kind, rows, n)
+    w.x, w.y, w.out_n = x, y, n // 2 if kind == FNN_ROW_glu else n
+    run(&w, rows * n, threads, x)
+
+
+cdef void differentiate_rows(
+    int kind, ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx, int threads
+) noexcept nogil:
+    """dx[rows, n] = dy[rows, n] df/dx; glu: dy[rows, n / 2]"""
+    cdef Work w = whole_rows(DIFFERENTIATE_ROWS, kind, rows, n)
+    w.x, w.dy, w.y, w.out_n = xy, dy, dx, n // 2 if kind == FNN_ROW_glu else n
+    run(&w, rows * n, threads, xy)
+
+
+cdef void prelu_activate(
+    ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y, int threads
+) noexcept nogil:
+    """y[rows, n] = x where x > 0, else slope[n] x"""
+    cdef Work w = whole_rows(PRELU, 0, rows, n)
+    w.x, w.slope, w.y = x, slope, y
+    run(&w, rows * n, threads, x)
+
+
+cdef void prelu_differentiate(
+    ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx, real *dslope, int threads
+) noexcept nogil:
+    """dslope[n] = sum over rows of dy min(x, 0); dx[rows, n] = dy where x > 0, else slope[n] dy. dx may be dy."""
+    cdef Work w = elements(PRELU_SLOPES, 0, n)
+    w.step, w.rows, w.x, w.dy, w.y = CHUNK_COLUMNS, rows, x, dy, dslope
+    run(&w, rows * n, threads, x)
+    w = whole_rows(PRELU_DERIVATIVE, 0, rows, n)
+    w.x, w.slope, w.dy, w.y = x, slope, dy, dx
+    run(&w, rows * n, threads, x)
+
+
+# -------------------------------------------------------------------------------------------------------- for Python
+
+
+cdef dict row_of(const fnn_activation_row *row):
+    return {
+        "name": row.name.decode(),
+        "formula": row.formula.decode(),
+        "range": row.range.decode(),
+        "parameters": row.parameters.decode(),
+        "kinks": row.kinks.decode(),
+        "reads": chr(row.reads),
     }
-    for i in range(FNN_ACTIVATIONS)
-]
 
 
-cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p) noexcept nogil:
-    fnn_activation(kind, n, x, y, p)
+ROWS = [row_of(&fnn.activation_rows[i]) for i in range(FNN_ACTIVATIONS)]
+ROW_ROWS = [row_of(&fnn.row_activation_rows[i]) for i in range(FNN_ROW_ACTIVATIONS)]
+MATHS = ["exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "log_sigmoid", "erf"]
+assert len(MATHS) == FNN_MATHS
 
 
 def forward(int kind, const real[::1] x, real[::1] y, const double[::1] parameters):
-    """y = f(x)"""
+    """y = f(x); y may be x."""
     if x.shape[0]:
         with nogil:
-            activate(kind, x.shape[0], &x[0], &y[0], &parameters[0])
+            activate(kind, x.shape[0], &x[0], &y[0], &parameters[0], get_threads())
 
 
-cdef void differentiate(int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p,
-                        int threads) noexcept nogil:
-    fnn_derivative(kind, n, xy, dy, dx, p)
+def derivative(int kind, const real[::1] xy, const real[::1] dy, real[::1] dx, const double[::1] parameters):
+    """dx = dy f', from xy: y or x, whichever the row reads. dx may be dy or xy."""
+    if xy.shape[0]:
+        with nogil:
+            differentiate(kind, xy.shape[0], &xy[0], &dy[0], &dx[0], &parameters[0], get_threads())
+
+
+def row_forward(int kind, const real[:, ::1] x, real[:, ::1] y):
+    """y = f of each row of x; y may be x, but not for glu, whose y is half as wide."""
+    if x.shape[0] and x.shape[1]:
+        with nogil:
+            activate_rows(kind, x.shape[0], x.shape[1], &x[0, 0], &y[0, 0], get_threads())
+
+
+def row_derivative(int kind, const real[:, ::1] xy, const real[:, ::1] dy, real[:, ::1] dx):
+    """dx = dy times each row's Jacobian, from xy: y or x. dx may be dy or xy, but not for glu."""
+    if xy.shape[0] and xy.shape[1]:
+        with nogil:
+            differentiate_rows(kind, xy.shape[0], xy.shape[1], &xy[0, 0], &dy[0, 0], &dx[0, 0], get_threads())
+
+
+def prelu_forward(const real[:, ::1] x, const real[::1] slope, real[:, ::1] y):
+    """y = x where x > 0, else slope x, with a slope for each column; y may be x."""
+    if x.shape[0] and x.shape[1]:
+        with nogil:
+            prelu_activate(x.shape[0], x.shape[1], &x[0, 0], &slope[0], &y[0, 0], get_threads())
+
+
+def prelu_derivative(
+    const real[:, ::1] x, const real[::1] slope, const real[:, ::1] dy, real[:, ::1] dx, real[::1] dslope
+):
+    """dx = dy where x > 0, else slope dy; dslope = the sum over rows of dy min(x, 0). dx may be dy."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        dslope[:] = 0
+        return
+    with nogil:
+        prelu_differentiate(
+            x.shape[0], x.shape[1], &x[0, 0], &slope[0], &dy[0, 0], &dx[0, 0], &dslope[0], get_threads()
+        )
+
+
+def math(int kind, const real[::1] x, real[::1] y):
+    """y = function MATHS[kind] of csrc/vmath.h of x, for the tests."""
+    if x.shape[0]:
+        fnn_math(kind, x.shape[0], &x[0], &y[0])

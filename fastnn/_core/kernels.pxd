@@ -12,6 +12,7 @@ cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_activation_row:
         const char *name
         const char *formula
+        const char *range
         const char *parameters
         const char *kinks
         char reads
@@ -20,6 +21,7 @@ cdef extern from "fnn.h" nogil:
         const char *isa
         int has_fma
         const fnn_activation_row *activation_rows
+        const fnn_activation_row *row_activation_rows
 
     const fnn_api *fnn
     const fnn_api *fnn_choose(const char *at_most)
