@@ -86,13 +86,13 @@ FNN_INLINE vreal gelu_of(vreal x)
     const vreal upper = v_select(v_lt(x, v_zero()), v_sub(x, x), x);
     return v_fnma(tail, v_set((real)EXP_UNSCALE), upper);
 }
-/* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere */
+/* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere; an infinity times 0 is NaN, as x - x */
 FNN_INLINE vreal gelu_slope_of(vreal x)
 {
-    const vreal a = v_abs(x), t = v_atmost(a, (real)TAIL_END), density = normal_density_scaled(t);
+    const vreal t = v_atmost(v_abs(x), (real)TAIL_END), density = normal_density_scaled(t);
     const vreal phi = v_mul(density, v_set((real)0.398942280401432677939946059934382)); /* 1 / sqrt(2 pi) */
-    const vreal v = v_mul(v_fnma(a, phi, tail_times(t, density)), v_set((real)EXP_UNSCALE));
-    return v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v));
+    const vreal v = v_mul(v_fnma(t, phi, tail_times(t, density)), v_set((real)EXP_UNSCALE));
+    return v_add(v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v)), v_sub(x, x));
 }
 
 /* tanh(log(1 + e^x)) = N / D, with N = e (e + 2), D = N + 2 for e = e^x where x < 0,

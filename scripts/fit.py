@@ -41,7 +41,9 @@ def minimax(columns: list[Vector], target: Vector) -> Vector:
             matrix[row, unknowns] = (-1) ** row
         solution = mp.lu_solve(matrix, mp.matrix([target[point] for point in chosen]))
         fit = [solution[k] for k in range(unknowns)]
-        errors = [t - mp.fsum(c * column[i] for c, column in zip(fit, columns, strict=True)) for i, t in enumerate(target)]
+        errors = [
+            t - mp.fsum(c * column[i] for c, column in zip(fit, columns, strict=True)) for i, t in enumerate(target)
+        ]
         if max(abs(e) for e in errors) <= abs(solution[unknowns]) * mpf("1.0001"):
             break
         former, chosen = chosen, peaks(errors, unknowns + 1)
@@ -146,7 +148,8 @@ def normal_tail(double: bool) -> tuple[Vector, Vector]:
     values = [mp.exp(t * t / 2) * mp.ncdf(-t) for t in points]
     above, below = rational(points, values, TAIL_DEGREES[double], 53 if double else 24)
     error = max(
-        abs(1 - mp.polyval(above[::-1], t) / mp.polyval(below[::-1], t) / v) for t, v in zip(points, values, strict=True)
+        abs(1 - mp.polyval(above[::-1], t) / mp.polyval(below[::-1], t) / v)
+        for t, v in zip(points, values, strict=True)
     )
     report("TAIL", double, error)
     return above, below

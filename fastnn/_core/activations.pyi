@@ -1,9 +1,9 @@
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-_Float = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+_Float: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 class Row(TypedDict):
     name: str
