@@ -4,18 +4,14 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn._core import activations, dense
+from fastnn._core import dense
+from fastnn.activations import TABLE
 
 DTYPES = ["float32", "float64"]
 SHAPES = [(1, 1, 1), (1, 20, 64), (32, 2, 16), (32, 64, 2), (7, 13, 17), (64, 30, 10), (150, 40, 33), (0, 3, 4)]
-ROWS = {row["name"]: (kind, row) for kind, row in enumerate(activations.ROWS)}
-NONE = np.zeros(8)
-
-
-def defaults(row):
-    """The activation's parameters, padded: the core reads as many as it needs."""
-    values = [float(part.partition("=")[2]) for part in row["parameters"].split(",") if "=" in part]
-    return np.array(values + [0.0] * (8 - len(values)))
+ROWS = {name: row for name, row in TABLE.items() if not row.rowwise}
+LINEAR = (ROWS["linear"].kind, ROWS["linear"].values())
+RELU = (ROWS["relu"].kind, ROWS["relu"].values())
 
 
 def layer(rng, shape, dtype):
@@ -43,8 +39,8 @@ def run_backward(x, w, zy, dy, kind, parameters):
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_forward_is_the_formula(dtype, shape, with_bias):
     x, w, bias = layer(np.random.default_rng(1), shape, dtype)
-    kind, row = ROWS["tanh"]
-    z, y = run_forward(x, w, bias if with_bias else None, kind, defaults(row))
+    row = ROWS["tanh"]
+    z, y = run_forward(x, w, bias if with_bias else None, row.kind, row.values())
     expected = x.astype(float) @ w.astype(float) + (bias if with_bias else 0)
     tolerance = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(z, expected, rtol=0, atol=tolerance * 4)
@@ -55,10 +51,10 @@ def test_forward_is_the_formula(dtype, shape, with_bias):
 def test_output_in_place_of_the_preactivation_has_the_same_bits(dtype):
     for shape in SHAPES:
         x, w, bias = layer(np.random.default_rng(2), shape, dtype)
-        kind, row = ROWS["relu"]
-        _, y = run_forward(x, w, bias, kind, defaults(row))
+        row = ROWS["relu"]
+        _, y = run_forward(x, w, bias, row.kind, row.values())
         only = np.full_like(y, np.nan)
-        dense.forward(x, w, bias, kind, defaults(row), only, only)
+        dense.forward(x, w, bias, row.kind, row.values(), only, only)
         assert np.array_equal(only, y)
 
 
@@ -67,10 +63,10 @@ def test_output_in_place_of_the_preactivation_has_the_same_bits(dtype):
 def test_backward_is_the_formula(dtype, shape):
     rng = np.random.default_rng(3)
     x, w, bias = layer(rng, shape, dtype)
-    kind, row = ROWS["tanh"]
-    z, y = run_forward(x, w, bias, kind, defaults(row))
+    row = ROWS["tanh"]
+    z, y = run_forward(x, w, bias, row.kind, row.values())
     dy = rng.standard_normal(y.shape).astype(dtype)
-    dz, dw, dbias, dx = run_backward(x, w, y if row["reads"] == "Y" else z, dy, kind, defaults(row))
+    dz, dw, dbias, dx = run_backward(x, w, y if row.reads == "Y" else z, dy, row.kind, row.values())
     expected_dz = dy * (1 - np.tanh(x.astype(float) @ w + bias) ** 2)
     tolerance = {"rtol": 0, "atol": 2000 * np.finfo(dtype).eps}
     np.testing.assert_allclose(dz, expected_dz, **tolerance)
@@ -81,18 +77,18 @@ def test_backward_is_the_formula(dtype, shape):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_gradients_agree_with_finite_differences(name):
-    kind, row = ROWS[name]
+    row = ROWS[name]
     rng = np.random.default_rng(4)
     x, w, bias = layer(rng, (5, 4, 3), "float64")
-    parameters = defaults(row)
     weight = rng.standard_normal((5, 3))
-    z, y = run_forward(x, w, bias, kind, parameters)
-    _, dw, dbias, dx = run_backward(x, w, y if row["reads"] == "Y" else z, weight, kind, parameters)
+    z, y = run_forward(x, w, bias, row.kind, row.values())
+    _, dw, dbias, dx = run_backward(x, w, y if row.reads == "Y" else z, weight, row.kind, row.values())
 
     def cost():
-        return float(np.sum(weight * run_forward(x, w, bias, kind, parameters)[1]))
+        return float(np.sum(weight * run_forward(x, w, bias, row.kind, row.values())[1]))
 
-    corners = np.array([float(part.partition(":")[0]) for part in row["kinks"].split(";") if _is_number(part)] or [1e9])
+    values = {parameter.name: parameter.default for parameter in row.parameters}
+    corners = np.array([eval(x, {}, values) for x, _ in row.kinks] or [1e9])
     assert np.abs(z[..., None] - corners).min() > 1e-4, "the sample must stay clear of corners"
     for array, gradient in ((x, dx), (w, dw), (bias, dbias)):
         for index in np.ndindex(array.shape):
@@ -107,31 +103,23 @@ def test_gradients_agree_with_finite_differences(name):
         assert np.any(dw != 0)
 
 
-def _is_number(part):
-    try:
-        float(part.partition(":")[0])
-    except ValueError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients_can_be_added_to(dtype):
     rng = np.random.default_rng(5)
     x, w, bias = layer(rng, (9, 6, 5), dtype)
-    z, _ = run_forward(x, w, bias, ROWS["linear"][0], NONE)
+    z, _ = run_forward(x, w, bias, *LINEAR)
     dy = rng.standard_normal(z.shape).astype(dtype)
-    _, dw, dbias, _ = run_backward(x, w, z, dy, ROWS["linear"][0], NONE)
+    _, dw, dbias, _ = run_backward(x, w, z, dy, *LINEAR)
     sum_w, sum_bias = np.ones_like(w), np.ones_like(bias)
-    dense.backward(x, w, z, dy, ROWS["linear"][0], NONE, np.empty_like(dy), sum_w, sum_bias, None, True)
+    dense.backward(x, w, z, dy, *LINEAR, np.empty_like(dy), sum_w, sum_bias, None, True)
     np.testing.assert_allclose(sum_w, 1 + dw, rtol=1e-5)
     np.testing.assert_allclose(sum_bias, 1 + dbias, rtol=1e-5)
 
 
 def test_an_empty_batch_has_zero_gradients():
     x, w, bias = layer(np.random.default_rng(6), (0, 4, 3), "float64")
-    z, y = run_forward(x, w, bias, ROWS["relu"][0], NONE)
-    _, dw, dbias, dx = run_backward(x, w, y, y, ROWS["relu"][0], NONE)
+    z, y = run_forward(x, w, bias, *RELU)
+    _, dw, dbias, dx = run_backward(x, w, y, y, *RELU)
     assert dx.shape == (0, 4)
     assert not dw.any()
     assert not dbias.any()
@@ -141,14 +129,14 @@ def test_an_empty_batch_has_zero_gradients():
 def test_bits_do_not_depend_on_threads(dtype):
     rng = np.random.default_rng(7)
     x, w, bias = layer(rng, (300, 120, 90), dtype)
-    kind, row = ROWS["relu"]
+    row = ROWS["relu"]
     dy = rng.standard_normal((300, 90)).astype(dtype)
     before, results = fastnn.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 7):
             fastnn.set_num_threads(threads)
-            z, y = run_forward(x, w, bias, kind, defaults(row))
-            results.append((z, y, *run_backward(x, w, y, dy, kind, defaults(row))))
+            z, y = run_forward(x, w, bias, row.kind, row.values())
+            results.append((z, y, *run_backward(x, w, y, dy, row.kind, row.values())))
     finally:
         fastnn.set_num_threads(before)
     for result in results[1:]:
@@ -160,10 +148,10 @@ def test_shapes_that_do_not_fit_are_refused():
     x, w, bias = layer(np.random.default_rng(8), (3, 4, 5), "float64")
     z = np.empty((3, 5))
     with pytest.raises(ValueError, match=r"w has shape \(5, 4\), expected \(4, 4\)"):
-        dense.forward(x, w.T.copy(), bias, 0, NONE, z, z)
+        dense.forward(x, w.T.copy(), bias, *LINEAR, z, z)
     with pytest.raises(ValueError, match="bias"):
-        dense.forward(x, w, bias[:3].copy(), 0, NONE, z, z)
+        dense.forward(x, w, bias[:3].copy(), *LINEAR, z, z)
     with pytest.raises(ValueError, match="y has shape"):
-        dense.forward(x, w, bias, 0, NONE, z, np.empty((3, 6)))
+        dense.forward(x, w, bias, *LINEAR, z, np.empty((3, 6)))
     with pytest.raises(ValueError, match="dw has shape"):
-        dense.backward(x, w, z, z, 0, NONE, z, w.T.copy(), bias, None)
+        dense.backward(x, w, z, z, *LINEAR, z, w.T.copy(), bias, None)

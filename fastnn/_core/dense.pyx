@@ -82,15 +82,17 @@ def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, in
             const double[::1] parameters, real[:, ::1] z, real[:, ::1] y):
     """z = bias + x @ w and y = f(z). bias may be None; z and y may be the same array."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
+    cdef const real *b = NULL
     cdef int failed
     expect("w", w.shape[0], w.shape[1], I, O)
     expect("z", z.shape[0], z.shape[1], B, O)
     expect("y", y.shape[0], y.shape[1], B, O)
     if bias is not None:
         expect("bias", 1, bias.shape[0], 1, O)
+        b = &bias[0]
     with nogil:
-        failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], NULL if bias is None else &bias[0], activation,
-                               &parameters[0], &z[0, 0], &y[0, 0], get_threads())
+        failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], b, activation, &parameters[0], &z[0, 0], &y[0, 0],
+                               get_threads())
     if failed:
         raise MemoryError("no memory for the scratch of a matrix product")
 
