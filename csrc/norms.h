@@ -1,8 +1,8 @@
 /* norms.h: normalisation layers, dropout and noise, and the sums over rows and columns that they need.
 
    A row is summed by sum16. A column is one chain of additions, rows ascending, so that a block of columns can be done
-   alone; columns go COLUMN_VECTORS vectors at a time, then one, then the tail. Both ways the bits depend on the length
-   of the sum only. Sums are doubles, but for colsum, whose chain is that of a matrix product with ones. */
+   alone; columns go a few vectors at a time, then one, then the tail. Both ways the bits depend on the length of the sum
+   only. Sums are doubles, but for colsum, whose chain is that of a matrix product with ones. */
 #include "philox.h"
 
 FNN_INLINE vreal load_part(const real *p, const vtail *rest) { return rest ? v_load_tail(p, *rest) : v_load(p); }
@@ -64,7 +64,6 @@ FNN_INLINE vreal part_of(vreal a, const vtail *rest)
             body(1, j_, &rest_);                                                                                       \
         }                                                                                                              \
     }
-#define COLUMN_VECTORS 2
 #define COLSUM_VECTORS 8
 #define PAST(p, j) ((p) ? (p) + (j) : NULL)
 
@@ -207,32 +206,40 @@ static void colsum(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, 
 #undef BLOCK
 }
 
-/* Columns in double: an accumulator is a vector's halves */
+/* Sums in double, of SUMMED_COLUMNS columns at a time. Rows go SUMMED_ROWS at a time over all those columns: were a few
+   columns taken down all the rows, and rows a power of two apart, every line would fall into the same cache set. */
+enum { COLUMN_VECTORS = 2, SUMMED_COLUMNS = 128, SUMMED_ROWS = 8 };
 typedef struct {
     vwide half[COLUMN_VECTORS * FNN_HALVES];
 } column_sums;
-FNN_INLINE column_sums column_zero(int vectors)
+FNN_INLINE column_sums column_load(int vectors, const double *total)
 {
     column_sums s;
-    FNN_UNROLL for (int h = 0; h < vectors * FNN_HALVES; h++) s.half[h] = w_set(0);
+    FNN_UNROLL for (int h = 0; h < vectors * FNN_HALVES; h++) memcpy(&s.half[h], total + h * WL, sizeof(vwide));
     return s;
-}
-FNN_INLINE void column_add(column_sums *s, int v, vreal a, vreal b) /* += a b */
-{
-    FNN_UNROLL for (int h = 0; h < FNN_HALVES; h++) s->half[v * FNN_HALVES + h] =
-        w_add(s->half[v * FNN_HALVES + h], w_mul(w_half(a, h), w_half(b, h)));
 }
 FNN_INLINE void column_store(const column_sums *s, int vectors, double *total)
 {
     FNN_UNROLL for (int h = 0; h < vectors * FNN_HALVES; h++) w_store(total + h * WL, s->half[h]);
 }
-
-/* dot (+)= sum_i dy[i] u[i], sum (+)= sum_i dy[i]; u is normalised by the row's own scaling or by the column's */
-FNN_INLINE void product_block(int vectors, const vtail *rest, int by_row, int kind, ptrdiff_t rows, ptrdiff_t n,
-                              const real *x, ptrdiff_t x_row, const real *dy, ptrdiff_t dy_row, const real *saved,
-                              ptrdiff_t plane, int add, real *dot, real *sum)
+FNN_INLINE void column_add(column_sums *s, int v, vreal a)
 {
-    column_sums dots = column_zero(vectors), sums = column_zero(vectors);
+    FNN_UNROLL for (int h = 0; h < FNN_HALVES; h++) s->half[v * FNN_HALVES + h] =
+        w_add(s->half[v * FNN_HALVES + h], w_half(a, h));
+}
+FNN_INLINE void column_add_product(column_sums *s, int v, vreal a, vreal b)
+{
+    FNN_UNROLL for (int h = 0; h < FNN_HALVES; h++) s->half[v * FNN_HALVES + h] =
+        w_add(s->half[v * FNN_HALVES + h], w_mul(w_half(a, h), w_half(b, h)));
+}
+FNN_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/* dot += sum_i dy[i] u[i], sum += sum_i dy[i]; u is normalised by the row's own scaling or by the column's */
+FNN_INLINE void product_block(int vectors, const vtail *rest, int by_row, int kind, ptrdiff_t rows, const real *x,
+                              ptrdiff_t x_row, const real *dy, ptrdiff_t dy_row, const real *saved, ptrdiff_t plane,
+                              double *dot, double *sum)
+{
+    column_sums dots = column_load(vectors, dot), sums = column_load(vectors, sum);
     scaling s[COLUMN_VECTORS];
     if (!by_row)
         FNN_UNROLL for (int v = 0; v < vectors; v++) s[v] = load_scaling(saved + v * VL, plane, rest);
@@ -242,74 +249,91 @@ FNN_INLINE void product_block(int vectors, const vtail *rest, int by_row, int ki
         {
             const vreal g = load_part(dy + i * dy_row + v * VL, rest);
             const vreal u = normalised(load_part(x + i * x_row + v * VL, rest), by_row ? of_row : s[v]);
-            column_add(&dots, v, g, u);
-            column_add(&sums, v, g, v_set(1));
+            column_add_product(&dots, v, g, u);
+            column_add(&sums, v, g);
         }
     }
-    double dot_total[COLUMN_VECTORS * VL], sum_total[COLUMN_VECTORS * VL];
-    column_store(&dots, vectors, dot_total);
-    column_store(&sums, vectors, sum_total);
-    for (ptrdiff_t j = 0; j < n; j++) {
-        if (dot)
-            dot[j] = (real)((add ? dot[j] : 0) + dot_total[j]);
-        if (sum)
-            sum[j] = (real)((add ? sum[j] : 0) + sum_total[j]);
+    column_store(&dots, vectors, dot);
+    column_store(&sums, vectors, sum);
+}
+
+FNN_INLINE void products(int by_row, int kind, ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row,
+                         const real *dy, ptrdiff_t dy_row, const real *saved, ptrdiff_t plane, int add, real *dot,
+                         real *sum)
+{
+    for (ptrdiff_t first = 0; first < n; first += SUMMED_COLUMNS) {
+        const ptrdiff_t columns = least(SUMMED_COLUMNS, n - first);
+        double dots[SUMMED_COLUMNS] = {0}, sums[SUMMED_COLUMNS] = {0};
+        for (ptrdiff_t i = 0; i < rows; i += SUMMED_ROWS) {
+#define BLOCK(vectors, j, rest)                                                                                        \
+    product_block(vectors, rest, by_row, kind, least(SUMMED_ROWS, rows - i), x + i * x_row + first + (j), x_row,       \
+                  dy + i * dy_row + first + (j), dy_row, saved + (by_row ? i : first + (j)), plane, dots + (j),        \
+                  sums + (j))
+            FOR_COLUMNS(COLUMN_VECTORS, columns, BLOCK)
+#undef BLOCK
+        }
+        for (ptrdiff_t j = 0; j < columns; j++) {
+            if (dot)
+                dot[first + j] = (real)((add ? dot[first + j] : 0) + dots[j]);
+            if (sum)
+                sum[first + j] = (real)((add ? sum[first + j] : 0) + sums[j]);
+        }
     }
 }
-#define IN_BLOCK(vectors, j) (n - (j) < vectors * VL ? n - (j) : vectors * VL)
 
 static void layer_norm_sums(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *dy,
                             ptrdiff_t dy_row, int kind, const real *saved, ptrdiff_t plane, int add, real *dgamma,
                             real *dbeta)
 {
-#define BLOCK(vectors, j, rest)                                                                                        \
-    product_block(vectors, rest, 1, kind, rows, IN_BLOCK(vectors, j), x + (j), x_row, dy + (j), dy_row, saved, plane,  \
-                  add, PAST(dgamma, j), PAST(dbeta, j))
-    FOR_COLUMNS(COLUMN_VECTORS, n, BLOCK)
-#undef BLOCK
+    products(1, kind, rows, n, x, x_row, dy, dy_row, saved, plane, add, dgamma, dbeta);
 }
 
 /* -------------------------------------------------------------------------------------------- batch normalisation */
 
-FNN_INLINE void statistics_block(int vectors, const vtail *rest, ptrdiff_t rows, ptrdiff_t n, const real *x,
-                                 ptrdiff_t x_row, double epsilon, real *variance, real *saved, ptrdiff_t plane)
+/* sum += sum_i x[i], or of (x[i] - centre)^2 where there is a centre */
+FNN_INLINE void moment_block(int vectors, const vtail *rest, ptrdiff_t rows, const real *x, ptrdiff_t x_row,
+                             const real *centre, double *sum)
 {
-    double mean[COLUMN_VECTORS * VL], squares[COLUMN_VECTORS * VL];
-    real rounded[COLUMN_VECTORS * VL];
-    column_sums sums = column_zero(vectors);
-    for (ptrdiff_t i = 0; i < rows; i++)
-        FNN_UNROLL for (int v = 0; v < vectors; v++)
-            column_add(&sums, v, load_part(x + i * x_row + v * VL, rest), v_set(1));
-    column_store(&sums, vectors, mean);
-    for (int j = 0; j < vectors * VL; j++) {
-        mean[j] /= (double)rows;
-        rounded[j] = (real)mean[j];
-    }
-    vreal centre[COLUMN_VECTORS];
-    FNN_UNROLL for (int v = 0; v < vectors; v++) centre[v] = v_load(rounded + v * VL);
-    sums = column_zero(vectors);
+    column_sums sums = column_load(vectors, sum);
     for (ptrdiff_t i = 0; i < rows; i++)
         FNN_UNROLL for (int v = 0; v < vectors; v++)
         {
-            const vreal d = v_sub(load_part(x + i * x_row + v * VL, rest), centre[v]);
-            column_add(&sums, v, d, d);
+            const vreal a = load_part(x + i * x_row + v * VL, rest);
+            if (centre) {
+                const vreal d = v_sub(a, load_part(centre + v * VL, rest));
+                column_add_product(&sums, v, d, d);
+            } else {
+                column_add(&sums, v, a);
+            }
         }
-    column_store(&sums, vectors, squares);
-    for (ptrdiff_t j = 0; j < n; j++) {
-        const double of_column = variance_of(squares[j], (double)rows, mean[j]);
-        variance[j] = (real)of_column;
-        save_scaling(mean[j], of_column, epsilon, saved + j, plane);
+    column_store(&sums, vectors, sum);
+}
+FNN_INLINE void moment(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *centre, double *sum)
+{
+    for (ptrdiff_t i = 0; i < rows; i += SUMMED_ROWS) {
+#define BLOCK(vectors, j, rest)                                                                                        \
+    moment_block(vectors, rest, least(SUMMED_ROWS, rows - i), x + i * x_row + (j), x_row, PAST(centre, j), sum + (j))
+        FOR_COLUMNS(COLUMN_VECTORS, n, BLOCK)
+#undef BLOCK
     }
 }
 
 static void batch_statistics(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, double epsilon,
                              real *variance, real *saved, ptrdiff_t plane)
 {
-#define BLOCK(vectors, j, rest)                                                                                        \
-    statistics_block(vectors, rest, rows, IN_BLOCK(vectors, j), x + (j), x_row, epsilon, variance + (j), saved + (j),  \
-                     plane)
-    FOR_COLUMNS(COLUMN_VECTORS, n, BLOCK)
-#undef BLOCK
+    for (ptrdiff_t first = 0; first < n; first += SUMMED_COLUMNS) {
+        const ptrdiff_t columns = least(SUMMED_COLUMNS, n - first);
+        double sums[SUMMED_COLUMNS] = {0}, squares[SUMMED_COLUMNS] = {0};
+        moment(rows, columns, x + first, x_row, NULL, sums);
+        for (ptrdiff_t j = 0; j < columns; j++)
+            saved[first + j] = (real)(sums[j] / (double)rows);
+        moment(rows, columns, x + first, x_row, saved + first, squares);
+        for (ptrdiff_t j = 0; j < columns; j++) {
+            const double mean = sums[j] / (double)rows, spread = variance_of(squares[j], (double)rows, mean);
+            variance[first + j] = (real)spread;
+            save_scaling(mean, spread, epsilon, saved + first + j, plane);
+        }
+    }
 }
 
 static void batch_scaling(ptrdiff_t n, const real *mean, const real *variance, double epsilon, real *saved,
@@ -341,11 +365,7 @@ static void batch_norm(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *s
 static void batch_norm_sums(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *dy,
                             ptrdiff_t dy_row, const real *saved, ptrdiff_t plane, int add, real *dgamma, real *dbeta)
 {
-#define BLOCK(vectors, j, rest)                                                                                        \
-    product_block(vectors, rest, 0, FNN_NORM_LAYER, rows, IN_BLOCK(vectors, j), x + (j), x_row, dy + (j), dy_row,      \
-                  saved + (j), plane, add, PAST(dgamma, j), PAST(dbeta, j))
-    FOR_COLUMNS(COLUMN_VECTORS, n, BLOCK)
-#undef BLOCK
+    products(0, FNN_NORM_LAYER, rows, n, x, x_row, dy, dy_row, saved, plane, add, dgamma, dbeta);
 }
 
 /* dx = gamma scale (dy - sum / B - u dot / B), or gamma scale dy where the statistics were not the batch's own */
@@ -377,7 +397,6 @@ static void batch_norm_backward(ptrdiff_t rows, ptrdiff_t n, const real *x, cons
 #undef WRITE
     }
 }
-#undef IN_BLOCK
 
 /* -------------------------------------------------------------------------------------------- element by element */
 
