@@ -201,9 +201,9 @@ FNN_INLINE void colsum_block(int vectors, const vtail *rest, ptrdiff_t rows, con
 
 static void colsum(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, int add, real *y)
 {
-#define BLOCK(vectors, j, rest) colsum_block(vectors, rest, rows, x + (j), x_row, add, y + (j))
-    FOR_COLUMNS(COLSUM_VECTORS, n, BLOCK)
-#undef BLOCK
+#define PART(vectors, j, rest) colsum_block(vectors, rest, rows, x + (j), x_row, add, y + (j))
+    FOR_COLUMNS(COLSUM_VECTORS, n, PART)
+#undef PART
 }
 
 /* Sums in double, of SUMMED_COLUMNS columns at a time. Rows go SUMMED_ROWS at a time over all those columns: were a few
@@ -232,7 +232,7 @@ FNN_INLINE void column_add_product(column_sums *s, int v, vreal a, vreal b)
     FNN_UNROLL for (int h = 0; h < FNN_HALVES; h++) s->half[v * FNN_HALVES + h] =
         w_add(s->half[v * FNN_HALVES + h], w_mul(w_half(a, h), w_half(b, h)));
 }
-FNN_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+FNN_INLINE ptrdiff_t at_most(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /* dot += sum_i dy[i] u[i], sum += sum_i dy[i]; u is normalised by the row's own scaling or by the column's */
 FNN_INLINE void product_block(int vectors, const vtail *rest, int by_row, int kind, ptrdiff_t rows, const real *x,
@@ -262,15 +262,15 @@ FNN_INLINE void products(int by_row, int kind, ptrdiff_t rows, ptrdiff_t n, cons
                          real *sum)
 {
     for (ptrdiff_t first = 0; first < n; first += SUMMED_COLUMNS) {
-        const ptrdiff_t columns = least(SUMMED_COLUMNS, n - first);
+        const ptrdiff_t columns = at_most(SUMMED_COLUMNS, n - first);
         double dots[SUMMED_COLUMNS] = {0}, sums[SUMMED_COLUMNS] = {0};
         for (ptrdiff_t i = 0; i < rows; i += SUMMED_ROWS) {
-#define BLOCK(vectors, j, rest)                                                                                        \
-    product_block(vectors, rest, by_row, kind, least(SUMMED_ROWS, rows - i), x + i * x_row + first + (j), x_row,       \
+#define PART(vectors, j, rest)                                                                                        \
+    product_block(vectors, rest, by_row, kind, at_most(SUMMED_ROWS, rows - i), x + i * x_row + first + (j), x_row,       \
                   dy + i * dy_row + first + (j), dy_row, saved + (by_row ? i : first + (j)), plane, dots + (j),        \
                   sums + (j))
-            FOR_COLUMNS(COLUMN_VECTORS, columns, BLOCK)
-#undef BLOCK
+            FOR_COLUMNS(COLUMN_VECTORS, columns, PART)
+#undef PART
         }
         for (ptrdiff_t j = 0; j < columns; j++) {
             if (dot)
@@ -311,10 +311,10 @@ FNN_INLINE void moment_block(int vectors, const vtail *rest, ptrdiff_t rows, con
 FNN_INLINE void moment(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *centre, double *sum)
 {
     for (ptrdiff_t i = 0; i < rows; i += SUMMED_ROWS) {
-#define BLOCK(vectors, j, rest)                                                                                        \
-    moment_block(vectors, rest, least(SUMMED_ROWS, rows - i), x + i * x_row + (j), x_row, PAST(centre, j), sum + (j))
-        FOR_COLUMNS(COLUMN_VECTORS, n, BLOCK)
-#undef BLOCK
+#define PART(vectors, j, rest)                                                                                        \
+    moment_block(vectors, rest, at_most(SUMMED_ROWS, rows - i), x + i * x_row + (j), x_row, PAST(centre, j), sum + (j))
+        FOR_COLUMNS(COLUMN_VECTORS, n, PART)
+#undef PART
     }
 }
 
@@ -322,7 +322,7 @@ static void batch_statistics(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff
                              real *variance, real *saved, ptrdiff_t plane)
 {
     for (ptrdiff_t first = 0; first < n; first += SUMMED_COLUMNS) {
-        const ptrdiff_t columns = least(SUMMED_COLUMNS, n - first);
+        const ptrdiff_t columns = at_most(SUMMED_COLUMNS, n - first);
         double sums[SUMMED_COLUMNS] = {0}, squares[SUMMED_COLUMNS] = {0};
         moment(rows, columns, x + first, x_row, NULL, sums);
         for (ptrdiff_t j = 0; j < columns; j++)
@@ -409,7 +409,7 @@ static void moving_average(ptrdiff_t n, double momentum, const real *x, real *av
 #undef WRITE
 }
 
-static void add(ptrdiff_t n, const real *a, const real *b, real *y)
+static void add_arrays(ptrdiff_t n, const real *a, const real *b, real *y)
 {
 #define WRITE(i, rest) store_part(y + (i), v_add(load_part(a + (i), rest), load_part(b + (i), rest)), rest)
     FOR_VECTORS(n, WRITE)
@@ -458,7 +458,7 @@ static void add_noise(ptrdiff_t n, double stddev, uint64_t seed, uint64_t stream
 /* ------------------------------------------------------------------------------------------- for the initializers
 
    No fused multiply-add here: the numbers are the same on a machine without it. */
-static double dot(ptrdiff_t n, const real *a, const real *b)
+static double dot_product(ptrdiff_t n, const real *a, const real *b)
 {
     sum16 s = sum16_zero();
 #define ADD(v, i, rest) sum16_add_product(&s, v, load_part(a + (i), rest), load_part(b + (i), rest))
@@ -469,7 +469,7 @@ static double dot(ptrdiff_t n, const real *a, const real *b)
 
 static void project_out(ptrdiff_t n, const real *u, real *x)
 {
-    const vreal c = v_set((real)dot(n, u, x));
+    const vreal c = v_set((real)dot_product(n, u, x));
 #define WRITE(i, rest) store_part(x + (i), v_sub(load_part(x + (i), rest), v_mul(c, load_part(u + (i), rest))), rest)
     FOR_VECTORS(n, WRITE)
 #undef WRITE
@@ -484,5 +484,5 @@ static void project_out(ptrdiff_t n, const real *u, real *x)
     .layer_norm = layer_norm, .layer_norm_backward = layer_norm_backward, .layer_norm_sums = layer_norm_sums,          \
     .batch_statistics = batch_statistics, .batch_scaling = batch_scaling, .batch_norm = batch_norm,                    \
     .batch_norm_sums = batch_norm_sums, .batch_norm_backward = batch_norm_backward,                                    \
-    .moving_average = moving_average, .colsum = colsum, .add = add, .dropout = dropout, .add_noise = add_noise,        \
-    .dot = dot, .project_out = project_out,
+    .moving_average = moving_average, .colsum = colsum, .add = add_arrays, .dropout = dropout, .add_noise = add_noise,        \
+    .dot = dot_product, .project_out = project_out,
