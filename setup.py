@@ -7,6 +7,7 @@ What is compiled with which flags stands in csrc/isa.mk, which csrc/Makefile rea
 import os
 import platform
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,8 +44,19 @@ def target_family() -> str:
     return FAMILIES.get((archflags or [machine])[0].lower(), "other")
 
 
+def for_compiler(flags: list[str]) -> list[str]:
+    """On Windows clang-cl, which takes clang's own flags behind /clang:."""
+    return [f"/clang:{flag}" for flag in flags] if sys.platform == "win32" else flags
+
+
 class BuildExt(build_ext):
     """build_ext that compiles csrc for every instruction set and links it into the one extension that owns it."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "msvc":  # its own compiler knows neither the flags nor the vector types
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl.exe"
+        super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name == "fastnn._core.kernels":
@@ -68,7 +80,7 @@ class BuildExt(build_ext):
                 output_dir=str(Path(self.build_temp) / folder),  # the same name from each job: a folder apiece
                 macros=macros,
                 include_dirs=[str(CSRC)],
-                extra_postargs=[*flags["CFLAGS_all"], *extra],
+                extra_postargs=for_compiler([*flags["CFLAGS_all"], *extra]),
             )
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -82,8 +94,10 @@ def extension(path: Path) -> Extension:
         include_dirs=[str(CSRC), numpy.get_include()],
         depends=HELPERS,
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_USE_MODULE_STATE", "0")],
-        extra_compile_args=[f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function"],
-        extra_link_args=["-pthread"],
+        extra_compile_args=for_compiler(
+            [f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function"]
+        ),
+        extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
     )
 
 

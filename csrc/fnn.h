@@ -193,8 +193,89 @@ extern const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS];
     void (*prelu_derivative)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx); \
     void (*prelu_slopes)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const real *x, const real *dy, real *dslope);
 
-/* Normalisation layers and dropout (norms.h) */
-#define FNN_NORM_HELPERS(real)
+/* Normalisation layers, dropout and noise, sums of columns (norms.h).
+
+   To normalise is u = (x - mean) scale + offset, with scale = 1 / sqrt(variance + epsilon), moments taken in double, and
+   offset what rounding the mean to a real has cost. The three are saved for backward, a plane apart: saved[i] the mean,
+   saved[plane + i] the scale, saved[2 plane + i] the offset, of row i (layer normalisation) or column i (batch). gamma,
+   beta, dgamma and dbeta may be NULL where the layer has none. Gradients are set, or with add != 0 added to.
+
+   fnn_layer_norm: y[n] = u gamma + beta for one row x[n]; y may be x. `saved` is the row's own entry. The kinds:
+     FNN_NORM_LAYER      u as above
+     FNN_NORM_VARIANCE   u = x scale, with the scale of FNN_NORM_LAYER: Keras's LayerNormalization(rms_scaling=True)
+     FNN_NORM_RMS        u = x scale, scale = 1 / sqrt(mean(x^2) + epsilon): Keras's RMSNormalization
+   fnn_layer_norm_backward: dx[n] of one row, from x, dy, gamma and what forward saved; dx may be dy.
+   fnn_layer_norm_sums: dgamma[n] = sum_i dy[i,:] u[i,:], dbeta[n] = sum_i dy[i,:] for a block of n columns; element
+     (i, j) is x[i * x_row + j], dy[i * dy_row + j].
+
+   fnn_batch_statistics: variance[n] (biased) and saved[3,n] of a block of n columns x[rows,n] (the batch's mean is
+     saved[0..n-1]); element (i, j) is x[i * x_row + j]. rows > 0.
+   fnn_batch_scaling: the same saved[3,n] from given statistics mean[n], variance[n].
+   fnn_batch_norm: y[rows,n] = u gamma + beta, contiguous rows; y may be x.
+   fnn_batch_norm_sums: as fnn_layer_norm_sums, u by the columns' statistics.
+   fnn_batch_norm_backward: dx[rows,n] of a block of whole rows, contiguous, out of `batch` rows. dot[n] and sum[n] are
+     what fnn_batch_norm_sums gives (not added to) over all rows where the statistics were the batch's own; NULL where
+     they were constants. dx may be dy.
+   fnn_moving_average: average[n] = momentum average + (1 - momentum) x
+
+   fnn_colsum: y[n] (+)= sum_i x[i,:] for a block of columns; each is one chain of additions from y or 0 on, i ascending.
+   fnn_add: y[n] = a[n] + b[n]; y may be either.
+   fnn_dropout: y[i] = x[i] / (1 - rate), or 0 where word start + i of the stream is below floor(rate 2^32); on dy it
+     is its own backward pass. fnn_add_noise: y[i] = x[i] + stddev times normal number start + i. y may be x.
+
+   fnn_dot: sum_i a[i] b[i], returned in double. fnn_project_out: x[n] = x - (u . x) u. The bits of these two do not
+   depend on whether the machine has fused multiply-add. */
+enum { FNN_NORM_LAYER, FNN_NORM_VARIANCE, FNN_NORM_RMS };
+#define FNN_NORM_HELPERS(real)                                                                                         \
+    void (*layer_norm)(ptrdiff_t n, const real *x, const real *gamma, const real *beta, int kind, double epsilon,      \
+                       real *y, real *saved, ptrdiff_t plane);                                                         \
+    void (*layer_norm_backward)(ptrdiff_t n, const real *x, const real *dy, const real *gamma, int kind,               \
+                                const real *saved, ptrdiff_t plane, real *dx);                                         \
+    void (*layer_norm_sums)(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *dy,               \
+                            ptrdiff_t dy_row, int kind, const real *saved, ptrdiff_t plane, int add, real *dgamma,     \
+                            real *dbeta);                                                                              \
+    void (*batch_statistics)(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, double epsilon,              \
+                             real *variance, real *saved, ptrdiff_t plane);                                            \
+    void (*batch_scaling)(ptrdiff_t n, const real *mean, const real *variance, double epsilon, real *saved,            \
+                          ptrdiff_t plane);                                                                            \
+    void (*batch_norm)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *saved, ptrdiff_t plane,                 \
+                       const real *gamma, const real *beta, real *y);                                                  \
+    void (*batch_norm_sums)(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, const real *dy,               \
+                            ptrdiff_t dy_row, const real *saved, ptrdiff_t plane, int add, real *dgamma, real *dbeta); \
+    void (*batch_norm_backward)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *dy, const real *saved,         \
+                                ptrdiff_t plane, const real *gamma, const real *dot, const real *sum, ptrdiff_t batch, \
+                                real *dx);                                                                             \
+    void (*moving_average)(ptrdiff_t n, double momentum, const real *x, real *average);                                \
+    void (*colsum)(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t x_row, int add, real *y);                     \
+    void (*add)(ptrdiff_t n, const real *a, const real *b, real *y);                                                   \
+    void (*dropout)(ptrdiff_t n, double rate, uint64_t seed, uint64_t stream, uint64_t start, const real *x, real *y); \
+    void (*add_noise)(ptrdiff_t n, double stddev, uint64_t seed, uint64_t stream, uint64_t start, const real *x,       \
+                      real *y);                                                                                        \
+    double (*dot)(ptrdiff_t n, const real *a, const real *b);                                                          \
+    void (*project_out)(ptrdiff_t n, const real *u, real *x);
+#define fnn_layer_norm(n, x, gamma, beta, kind, epsilon, y, saved, plane)                                              \
+    FNN_OF(x)->layer_norm(n, x, gamma, beta, kind, epsilon, y, saved, plane)
+#define fnn_layer_norm_backward(n, x, dy, gamma, kind, saved, plane, dx)                                               \
+    FNN_OF(x)->layer_norm_backward(n, x, dy, gamma, kind, saved, plane, dx)
+#define fnn_layer_norm_sums(rows, n, x, x_row, dy, dy_row, kind, saved, plane, add, dgamma, dbeta)                     \
+    FNN_OF(x)->layer_norm_sums(rows, n, x, x_row, dy, dy_row, kind, saved, plane, add, dgamma, dbeta)
+#define fnn_batch_statistics(rows, n, x, x_row, epsilon, variance, saved, plane)                                       \
+    FNN_OF(x)->batch_statistics(rows, n, x, x_row, epsilon, variance, saved, plane)
+#define fnn_batch_scaling(n, mean, variance, epsilon, saved, plane)                                                    \
+    FNN_OF(mean)->batch_scaling(n, mean, variance, epsilon, saved, plane)
+#define fnn_batch_norm(rows, n, x, saved, plane, gamma, beta, y)                                                       \
+    FNN_OF(x)->batch_norm(rows, n, x, saved, plane, gamma, beta, y)
+#define fnn_batch_norm_sums(rows, n, x, x_row, dy, dy_row, saved, plane, add, dgamma, dbeta)                           \
+    FNN_OF(x)->batch_norm_sums(rows, n, x, x_row, dy, dy_row, saved, plane, add, dgamma, dbeta)
+#define fnn_batch_norm_backward(rows, n, x, dy, saved, plane, gamma, dot, sum, batch, dx)                              \
+    FNN_OF(x)->batch_norm_backward(rows, n, x, dy, saved, plane, gamma, dot, sum, batch, dx)
+#define fnn_moving_average(n, momentum, x, average) FNN_OF(x)->moving_average(n, momentum, x, average)
+#define fnn_colsum(rows, n, x, x_row, add_to, y) FNN_OF(x)->colsum(rows, n, x, x_row, add_to, y)
+#define fnn_add(n, a, b, y) FNN_OF(a)->add(n, a, b, y)
+#define fnn_dropout(n, rate, seed, stream, start, x, y) FNN_OF(x)->dropout(n, rate, seed, stream, start, x, y)
+#define fnn_add_noise(n, stddev, seed, stream, start, x, y) FNN_OF(x)->add_noise(n, stddev, seed, stream, start, x, y)
+#define fnn_dot(n, a, b) FNN_OF(a)->dot(n, a, b)
+#define fnn_project_out(n, u, x) FNN_OF(u)->project_out(n, u, x)
 
 #define FNN_TABLE(real)                                                                                                \
     struct {                                                                                                           \

@@ -82,7 +82,9 @@ def same_shape(array: npt.NDArray[Any], name: str, like: npt.NDArray[Any], like_
         )
 
 
-def labels(value: Any, name: str, classes: int, ignore: int | None = None) -> npt.NDArray[np.int32]:
+def labels(
+    value: Any, name: str, classes: int, ignore: int | None = None, of: str = "the classes of y_pred's last axis"
+) -> npt.NDArray[np.int32]:
     """Class numbers 0..classes-1 (or `ignore`) as a contiguous int32 array."""
     array = numbers(value, name)
     if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
@@ -93,7 +95,7 @@ def labels(value: Any, name: str, classes: int, ignore: int | None = None) -> np
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"{name}: label {array[where]} at index {where} is outside 0..{classes - 1}, the classes of y_pred's last axis"
+            f"{name}: label {array[where]} at index {where} is outside 0..{classes - 1}, {of}"
         )
     return np.asarray(array, dtype=np.int32, order="C")
 

@@ -98,7 +98,9 @@ def test_gradients_agree_with_finite_differences(name):
             array[index] = keep - step
             below = cost()
             array[index] = keep
-            assert gradient[index] == pytest.approx((above - below) / (2 * step), abs=2e-8 * max(1, abs(gradient[index])))
+            assert gradient[index] == pytest.approx(
+                (above - below) / (2 * step), abs=2e-8 * max(1, abs(gradient[index]))
+            )
     if name != "step":
         assert np.any(dw != 0)
 

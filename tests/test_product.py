@@ -55,8 +55,12 @@ def test_product_of_any_shape_and_stride(dtype, data):
     rows, columns, depth = (data.draw(size) for _ in range(3))
     step_a, step_b = data.draw(st.sampled_from([1, 2, -1, 3])), data.draw(st.sampled_from([1, 2, -1]))
     rng = np.random.default_rng(rows * 5041 + columns * 71 + depth)
-    a = rng.standard_normal((rows, 3 * depth + 1)).astype(dtype)[:, :: abs(step_a)][:, :depth][:, :: int(math.copysign(1, step_a))]
-    b = rng.standard_normal((2 * depth + 1, columns)).astype(dtype)[:: abs(step_b)][:depth][:: int(math.copysign(1, step_b))]
+    a = rng.standard_normal((rows, 3 * depth + 1)).astype(dtype)[:, :: abs(step_a)][:, :depth][
+        :, :: int(math.copysign(1, step_a))
+    ]
+    b = rng.standard_normal((2 * depth + 1, columns)).astype(dtype)[:: abs(step_b)][:depth][
+        :: int(math.copysign(1, step_b))
+    ]
     out = np.full((rows, columns), np.nan, dtype)
     product.matmul(a, b, out)
     assert np.all(np.abs(out - in_double(a, b)) <= bound(a, b, dtype))
@@ -97,7 +101,9 @@ def test_every_element_is_one_fused_chain_over_ascending_k(dtype):
     a = (rng.standard_normal((17, depth)) * 2.0 ** rng.integers(-12, 12, (17, depth))).astype(dtype)
     b = (rng.standard_normal((depth, 33)) * 2.0 ** rng.integers(-12, 12, (depth, 33))).astype(dtype)
     chain = np.zeros((17, 33), dtype)
-    for k in range(depth):  # float32: double holds a product exactly and rounds the sum once more, which is checked below
+    for k in range(
+        depth
+    ):  # float32: double holds a product exactly and rounds the sum once more, which is checked below
         if dtype == "float32":
             chain = fma32(a[:, k, None], b[k], chain)
         else:
@@ -175,7 +181,11 @@ def test_bits_do_not_depend_on_the_instruction_set():
         pytest.skip("this machine has fewer than two instruction sets with fused multiply-add")
     digests = {
         isa: subprocess.run(
-            [sys.executable, "-c", DIGEST], env=os.environ | {"FASTNN_ISA": isa}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", DIGEST],
+            env=os.environ | {"FASTNN_ISA": isa},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for isa in fused
     }

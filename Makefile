@@ -1,0 +1,127 @@
+# The commands of the project. Each installs what it needs into .venv, and does nothing twice.
+#
+#   make test             the C self-tests, then the Python tests on the installed package
+#   make test PEERS=1     with the libraries that it is compared with: Keras on JAX, PyTorch, scikit-learn
+#   make test ARGS="-k dropout -x"      arguments for pytest
+#   PYTHON=python3.13 make test         another Python than python3; VENV=.venv13 to keep both
+
+SHELL = /bin/bash
+.SHELLFLAGS = -euo pipefail -c
+.DEFAULT_GOAL = help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+PEERS ?=
+ARGS ?=
+CLANG_FORMAT_FILES = $(wildcard csrc/*.[ch] csrc/tests/*.[ch])
+BIN = $(VENV)/bin
+STAMPS = $(VENV)/stamps
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SOURCES = setup.py pyproject.toml $(shell find fastnn csrc -not -path '*/build/*' -not -path '*/tests/*' \
+    \( -name '*.py' -o -name '*.p[xy]*' -o -name '*.[ch]' -o -name '*.def' -o -name '*.mk' \))
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ------------------------------------------------------------------------------------------------------- environments
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"fastnn needs Python 3.11 or later; $(PYTHON) is {sys.version}")'
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# A stamp for each file of requirements
+$(STAMPS)/%: requirements/%.txt $(STAMPS)/venv
+	$(PIP) -r $<
+	@touch $@
+$(STAMPS)/check: requirements/docs.txt
+
+# The package, built in place (build/ holds what need not be compiled again) and installed
+$(STAMPS)/package: $(SOURCES) $(STAMPS)/build
+	@rm -rf build/lib* build/bdist*
+	$(PIP) --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+TESTING = $(STAMPS)/package $(STAMPS)/test $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers)
+
+# ------------------------------------------------------------------------------------------------------------- commands
+
+demo: $(STAMPS)/package ## a first network, and what this machine offers
+	@$(BIN)/python examples/demo.py
+
+test: $(TESTING) ## C self-tests, then pytest on the installed package (PEERS=1: with the libraries compared with)
+	$(MAKE) -C csrc test
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stubs, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint fastnn/_core
+	$(BIN)/mypy
+	$(BIN)/stubtest $(patsubst fastnn/_core/%.pyx,fastnn._core.%,$(wildcard fastnn/_core/*.pyx))
+	$(BIN)/clang-format --dry-run --Werror $(CLANG_FORMAT_FILES)
+
+format: $(STAMPS)/check ## let the formatters rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CLANG_FORMAT_FILES)
+
+bench: $(STAMPS)/package ## time fastnn against NumPy
+	$(BIN)/python benchmarks/vs_numpy.py $(ARGS)
+
+docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2 MB
+	@rm -rf build/lib* build/bdist* dist
+	$(BIN)/python -m build --outdir dist/raw
+	$(if $(filter Linux,$(shell uname -s)),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --strip --wheel-dir dist dist/raw/*.whl,cp dist/raw/*.whl dist)
+	@mv dist/raw/*.tar.gz dist && rm -r dist/raw
+	@for wheel in dist/*.whl; do \
+	    size=$$(wc -c < $$wheel); echo "$$wheel: $$size bytes"; \
+	    [ $$size -le 2000000 ] || { echo "more than 2,000,000 bytes"; exit 1; }; \
+	done
+
+# ----------------------------------------------------------------------------------------------------------- sanitizers
+
+# The extensions with every access and every undefined operation checked. Python itself is not built that way, so that
+# the sanitizer's library goes in first, and leaks, which are Python's own, are not reported.
+SANITIZED = build/sanitized
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
+asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) -C csrc asan
+	@rm -rf $(SANITIZED) build/lib* build/bdist*
+	CC="$${CC:-gcc}" CFLAGS="$(SANITIZE)" LDFLAGS="-fsanitize=address,undefined" \
+	    $(BIN)/python setup.py --quiet build --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)/lib
+	PYTHONPATH=$(SANITIZED)/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	    UBSAN_OPTIONS=print_stacktrace=1 \
+	    LD_PRELOAD="$$($${CC:-gcc} -print-file-name=libasan.so) $$($${CC:-gcc} -print-file-name=libubsan.so)" \
+	    $(BIN)/pytest -p no:cacheprovider $(ARGS)
+
+tsan: ## the pool of threads under ThreadSanitizer
+	$(MAKE) -C csrc tsan
+
+# ------------------------------------------------------------------------------------------------------- other machines
+
+CROSS = x86_64-windows-gnu aarch64-macos aarch64-linux-musl aarch64-linux-gnu x86_64-linux-musl
+ZIG = $(abspath $(BIN))/python -m ziglang cc
+CROSS_MAKE = $(MAKE) -C csrc CC="$(ZIG) -target $(1)" TARGET_ARCH=$(firstword $(subst -, ,$(1))) BUILD=build/$(1) \
+    CFLAGS="-Werror -Wno-error=unused-command-line-argument $(2)" LDLIBS="$(if $(findstring windows,$(1)),,-lm)"
+# Run with $(1) on a machine called $(2), the C tests that were compiled for $(3)
+CROSS_RUN = if command -v $(firstword $(1)) > /dev/null; then echo "== tests as $(2)"; \
+    $(call CROSS_MAKE,$(3)) test RUN="$(1)"; \
+    else echo "== NOT RUN as $(2): $(firstword $(1)) is not installed (Debian: apt-get install qemu-user)"; fi
+
+cross: $(STAMPS)/cross ## compile csrc for every platform; run its tests on emulated CPUs where qemu-user is installed
+	@$(foreach target,$(CROSS),echo "== $(target)"; $(call CROSS_MAKE,$(target)) --no-print-directory --silent all;)
+	@$(call CROSS_RUN,qemu-aarch64,an Arm CPU,aarch64-linux-musl)
+	@$(call CROSS_RUN,qemu-x86_64 -cpu Nehalem,a CPU without AVX (Nehalem),x86_64-linux-musl)
+	@$(call CROSS_RUN,qemu-x86_64 -cpu Haswell,a CPU with AVX2 (Haswell),x86_64-linux-musl)
+
+clean: ## remove everything that was built, and .venv
+	rm -rf build dist docs/_build csrc/build *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	rm -f fastnn/_core/*.so fastnn/_core/*.pyd fastnn/_core/*.html
+
+.PHONY: help demo test check format bench docs wheel asan tsan cross clean

@@ -1,0 +1,105 @@
+"""What every test may use."""
+
+import os
+import subprocess
+import sys
+
+# Keras is compared with on JAX, in double precision; both read this when first imported.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+import hypothesis
+import numpy as np
+import pytest
+
+import fastnn
+
+# A busy machine is not a failure, and a failure must come again in the next run.
+hypothesis.settings.register_profile("fastnn", deadline=None, derandomize=True, max_examples=60, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastnn"))
+
+
+def pytest_report_header() -> str:
+    info = fastnn.cpu_info()
+    return f"fastnn {fastnn.__version__} from {os.path.dirname(fastnn.__file__)}; {info['isa']} of {info['available']}"
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """Both precisions."""
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng():
+    """NumPy's generator, the same in every test."""
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture
+def with_threads():
+    """A function that sets fastnn's threads; the former count comes back after the test."""
+    before = fastnn.get_num_threads()
+    yield fastnn.set_num_threads
+    fastnn.set_num_threads(before)
+
+
+@pytest.fixture
+def same_for_threads(with_threads):
+    """same_for_threads(f): call f with 1, 2, 3 and 7 threads; its arrays must agree to the last bit. Returns them."""
+
+    def check(function):
+        with_threads(1)
+        expected = function()
+        for count in (2, 3, 7):
+            with_threads(count)
+            for one, other in zip(expected, function(), strict=True):
+                np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8), err_msg=f"{count} threads")
+        return expected
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def on_each_isa():
+    """on_each_isa(code): run Python code once for each instruction set of this machine. Returns what it printed."""
+
+    def run(code):
+        def printed(isa):
+            environment = {**os.environ, "FASTNN_ISA": isa}
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        return {isa: printed(isa) for isa in fastnn.cpu_info()["available"]}
+
+    return run
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """Keras 3 on JAX in double precision, where it is installed."""
+    keras = pytest.importorskip("keras", minversion="3.0")
+    if keras.backend.backend() != "jax":
+        pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    # Even so its normalisation layers would compute in float32: its promotion rules narrow every float64.
+    narrowing = pytest.importorskip("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    monkeypatch.setitem(narrowing, "float64", "float64")
+    yield keras
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+
+
+@pytest.fixture
+def torch():
+    """PyTorch, where it is installed."""
+    return pytest.importorskip("torch")
+
+
+def pytest_configure() -> None:
+    sys.setswitchinterval(1e-4)  # more chances for threads to meet
