@@ -37,7 +37,16 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
 #include "activations.def"
 #undef ACTIVATION
         },
-    FNN_LOSS_ENTRIES       /* losses.h */
+    .loss =
+        {
+#define LOSS(name, ...) name##_loss,
+#define LOSS_OF_ROWS LOSS
+#include "losses.def"
+#undef LOSS
+#undef LOSS_OF_ROWS
+        },
+    .mine = mine,
+    .mined_gradient = mined_gradient,
     FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
     FNN_ROW_ENTRIES        /* rows.h */
     FNN_NORM_ENTRIES       /* norms.h */
