@@ -416,7 +416,7 @@ cdef class Updater:
             if type(gradients[i]) is not cnp.ndarray:
                 return False
             gradient = gradients[i]
-            if (gradient.descr is not variable.descr or not cnp.PyArray_ISCARRAY_RO(gradient)
+            if (cnp.PyArray_TYPE(gradient) != cnp.PyArray_TYPE(variable) or not cnp.PyArray_ISCARRAY_RO(gradient)
                     or not cnp.PyArray_SAMESHAPE(gradient, variable)):
                 return False
             size = cnp.PyArray_NBYTES(variable)
