@@ -169,7 +169,9 @@ class Optimizer:
     def update_step(self, gradient: FloatArray, variable: FloatArray, learning_rate: float) -> None:
         """Change `variable` in place by one update: what an optimizer of your own overrides."""
         if self._rule() is None or self._updater is None:
-            raise NotImplementedError(f"{type(self).__name__} needs an update_step(gradient, variable, learning_rate)")
+            raise NotImplementedError(
+                f"{type(self).__name__} has no rule of its own to call; update the variable yourself"
+            )
         index = self.index(variable)
         self._updater.update(index, self._prepared(gradient, self._trainable[index], "gradient"), float(learning_rate))
 
@@ -255,6 +257,8 @@ class Optimizer:
         """
         if self.built:
             return
+        if self._rule() is None and not self._in_python:
+            raise NotImplementedError(f"{type(self).__name__} needs an update_step(gradient, variable, learning_rate)")
         arrays = self._checked_variables(list(variables))
         count = len(arrays)
         for given, what in ((names, "names"), (regularizers, "regularizers"), (constraints, "constraints")):
@@ -413,9 +417,13 @@ class Optimizer:
         To be called before the optimizer is built.
         """
         if self.built:
-            raise ValueError("exclude_from_weight_decay: call it before the optimizer is built, that is, before its first step")
+            raise ValueError(
+                "exclude_from_weight_decay: call it before the optimizer is built, that is, before its first step"
+            )
         if isinstance(var_names, str):
-            raise TypeError(f"var_names: expected a list of strings, got the string {var_names!r}; pass [{var_names!r}]")
+            raise TypeError(
+                f"var_names: expected a list of strings, got the string {var_names!r}; pass [{var_names!r}]"
+            )
         self._excluded_variables = list(var_list or ())  # kept, so that no other array can take their place in memory
         self._excluded = {key_of(v) for v in self._excluded_variables}
         patterns = list(var_names or ())
@@ -497,16 +505,18 @@ class Optimizer:
 
     def _apply_any(self, gradients: list[Any], variables: list[Any] | None) -> None:
         """A step with arrays that are not yet known to be right, or with parts that are written in Python."""
+        if not gradients and not variables:
+            return
         if variables is None:
             if not self.built:
-                raise ValueError("variables: the optimizer is not built yet; pass the variables, or call build(variables)")
+                raise ValueError(
+                    "variables: the optimizer is not built yet; pass the variables, or call build(variables)"
+                )
             variables = list(self._trainable)
         if len(gradients) != len(variables):
             raise ValueError(
                 f"grads has {len(gradients)} gradients but there are {len(variables)} variables; pass one for each"
             )
-        if not gradients:
-            return
         if all(g is None for g in gradients):
             raise ValueError("grads: there is no gradient for any variable")
         known = self._trainable if self.built else self._checked_variables(variables)
