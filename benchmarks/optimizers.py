@@ -3,8 +3,7 @@
     python benchmarks/optimizers.py [--size 8388608] [--rounds 7] [--threads 1 2] [--only adam ...]
 
 Peers and fastnn take turns within a round; the best time of all rounds is reported, with the bytes that the update must
-move (each array read or written once) per second, and that as a share of what a copy by fastnn's thread count reaches:
-the copy reads and writes through the same loop as SGD, w = 0 w + g, whose bytes are counted the same way.
+move (each array once for reading and once for writing) per second, and that as a share of what a copy reaches.
 """
 
 import argparse
@@ -97,6 +96,17 @@ def torch_adam(size: int, name: str) -> Callable[[], object] | None:
     return made().step if made else None
 
 
+def copier(target: np.ndarray, source: np.ndarray, threads: int) -> Callable[[], object]:
+    """A copy on that many threads, by PyTorch; by NumPy, on one, where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return lambda: np.copyto(target, source)
+    torch.set_num_threads(threads)
+    a, b = torch.from_numpy(target), torch.from_numpy(source)
+    return lambda: a.copy_(b)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=1 << 23)
@@ -111,14 +121,7 @@ def main() -> None:
     target = np.empty_like(w)
     for threads in options.threads:
         fastnn.set_num_threads(threads)
-        try:
-            import torch
-
-            torch.set_num_threads(threads)
-            a, b = torch.from_numpy(target), torch.from_numpy(w)
-            copy = lambda: a.copy_(b)  # noqa: E731
-        except ImportError:
-            copy = lambda: np.copyto(target, w)  # noqa: E731
+        copy = copier(target, w, threads)
         for name in options.only:
             make, arrays = RULES[name]
             optimizer = make()

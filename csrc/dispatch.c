@@ -32,7 +32,7 @@ static double power(double x, int64_t n)
 #define LET_HYPERS_3(a, b, c) LET_HYPERS_2(a, b) LET_HYPER(c, 2)
 #define LET_HYPERS_4(a, b, c, d) LET_HYPERS_3(a, b, c) LET_HYPER(d, 3)
 #define VALUES(...) {__VA_ARGS__}
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, ...)              \
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, ...)        \
     static void name##_remember(int64_t t, const double *hyper, double *memory)                                        \
     {                                                                                                                  \
         (void)t, (void)hyper, (void)memory;                                                                            \
@@ -50,8 +50,8 @@ static double power(double x, int64_t n)
 #undef OPTIMIZER
 
 const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, formula, ...)      \
-    {#name, #slots, initial, #hypers, formula, slots_, name##_remember, name##_constants},
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)\
+    {#name, #slots, initial, #hypers, text, slots_, name##_remember, name##_constants},
 #include "optimizers.def"
 #undef OPTIMIZER
 };

@@ -218,7 +218,8 @@ typedef struct {
     void (*update[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constants);   \
     void (*step[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,            \
                                  real *average, const double *constants, const fnn_step *s);                           \
-    void (*gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out, const fnn_step *s); \
+    void (*gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out,                    \
+                     const fnn_step *s);                                                                               \
     void (*accumulate)(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s);               \
     double (*squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);          \
     void (*penalties)(ptrdiff_t n, const real *w, double *sums);                                                       \

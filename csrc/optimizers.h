@@ -1,5 +1,5 @@
-/* optimizers.h: the updates of the optimizers over a flat piece of the parameters, and what goes with a step: the norms of
-   gradients, the averages of weights, the constraints. */
+/* optimizers.h: the updates of the optimizers over a flat piece of the parameters, and what goes with a step: the norms
+   of gradients, the averages of weights, the constraints. */
 
 /* -1, 0 or 1; NaN stays NaN */
 FNN_INLINE vreal sign_of(vreal x)
@@ -12,7 +12,7 @@ FNN_INLINE vreal larger(vreal a, vreal b) { return v_select(v_ne(a, a), a, v_max
 
 /* ------------------------------------------------------------------------------- the gradient that a step goes by
 
-   The same in a sum of squares as in the update that follows: ((g unscale + l1 sign(w) + 2 l2 w) + accumulated) / steps */
+   The same in a sum of squares as in the update that follows it. */
 typedef struct {
     vreal unscale, l1, l2, steps, scale, low, high, decay, ema, renew;
     int unscales, penalises, scales, clips, decays, overwrites;
@@ -46,7 +46,8 @@ FNN_INLINE vreal penalised(const step_form *f, vreal w, vreal g)
     return g;
 }
 /* of the n <= VL elements from i on */
-FNN_INLINE vreal whole_gradient(const step_form *f, vreal w, const real *g, const real *accumulated, ptrdiff_t i, size_t n)
+FNN_INLINE vreal whole_gradient(const step_form *f, vreal w, const real *g, const real *accumulated, ptrdiff_t i,
+                                size_t n)
 {
     const vreal x = penalised(f, w, v_load_n(g + i, n));
     return accumulated ? v_div(v_add(x, v_load_n(accumulated + i, n)), f->steps) : x;
@@ -145,7 +146,7 @@ static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_ste
     }
 }
 
-/* -------------------------------------------------------------------------------------------- the rules of the table */
+/* ------------------------------------------------------------------------------------------ the rules of the table */
 
 #define LET_SLOTS_0()
 #define LET_SLOTS_1(a) vreal a = s[0];
@@ -165,7 +166,7 @@ static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_ste
 /* <name>_rule      one vector: the new weights, from the weights, the gradient and the slots, which it changes
    <name>_update    a piece, with nothing but the rule
    <name>_step      a piece, with all that a step can have besides */
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, memory, formula, ...)        \
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, memory, formula, ...)  \
     FNN_INLINE vreal FNN_JOIN2(name, _rule)(vreal w, vreal g, vreal *s, const vreal *k)                                \
     {                                                                                                                  \
         FNN_JOIN2(LET_SLOTS_, slots_) slots FNN_JOIN2(LET_CONSTANTS_, constants_) constants                            \
@@ -184,7 +185,8 @@ static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_ste
             v_store_n(slot[j] + i, s[j], n);                                                                           \
         v_store_n(w + i, x, n);                                                                                        \
     }                                                                                                                  \
-    static void FNN_JOIN2(name, _update)(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constant) \
+    static void FNN_JOIN2(name, _update)(ptrdiff_t n, real *w, const real *g, real *const *slot,                       \
+                                         const double *constant)                                                       \
     {                                                                                                                  \
         vreal k[constants_];                                                                                           \
         for (int j = 0; j < constants_; j++)                                                                           \

@@ -1,7 +1,7 @@
 """Constraints: what weights are made to satisfy after each step.
 
-Each is called with an array and returns a new one. A norm is that of a line along `axis`: for the kernel (inputs, units)
-of a dense layer and axis 0, that of all the weights into one unit.
+Each is called with an array and returns a new one. A norm is that of a line along `axis`: for the kernel (inputs,
+units) of a dense layer and axis 0, that of all the weights into one unit.
 """
 
 import math
@@ -54,8 +54,8 @@ class Constraint:
     def core_form(self, shape: tuple[int, ...]) -> Extents | None:
         """What the compiled step needs to apply it to an array of this shape; None where it cannot.
 
-        (kind, minimum, maximum, rate, outer, reduced, inner): a norm is that of the `reduced` elements of the array seen
-        as (outer, reduced, inner).
+        (kind, minimum, maximum, rate, outer, reduced, inner): a norm is that of the `reduced` elements of the array
+        seen as (outer, reduced, inner).
         """
         return None
 

@@ -55,7 +55,8 @@ cdef extern from "fnn.h" nogil:
     ) noexcept
 
 # What weights are made to satisfy after a step. The array is seen as (outer, reduced, inner), and a norm is that of the
-# `reduced` elements between: NORM scales each such line by (rate clip(|w|, minimum, maximum) + (1 - rate) |w|) / (epsilon + |w|).
+# `reduced` elements between. NORM scales each such line by
+# (rate clip(|w|, minimum, maximum) + (1 - rate) |w|) / (epsilon + |w|).
 cdef enum ConstraintKind:
     FREE
     NON_NEGATIVE

@@ -303,8 +303,8 @@ cdef class Updater:
     """The plan of an optimizer's steps over a list of variables, and the arenas of its slots.
 
     rule is a row's index in ROWS, or -1 where the update is written in Python. segments has a tuple
-    (decays, l1, l2, constraint) for each variable, constraint being None or what `constrain_array` takes. slots, average
-    and accumulated are flat arrays of all variables' elements, or None.
+    (decays, l1, l2, constraint) for each variable, constraint being None or what `constrain_array` takes. slots,
+    average and accumulated are flat arrays of all variables' elements, or None.
     """
 
     def __cinit__(self, int rule, list variables, list segments, list slots, average, accumulated):
@@ -345,7 +345,7 @@ cdef class Updater:
         free(self.plan.sums)
 
     cdef int plan_pieces(self) except -1:
-        """Cut the segments into pieces. Where `merged`, segments that lie side by side and are treated alike become one."""
+        """Cut the segments into pieces; where `merged`, segments side by side that are treated alike become one."""
         cdef Plan *plan = &self.plan
         cdef ptrdiff_t i, j, count = 0, start, size, width = 8 if plan.wide else 4
         cdef Segment *a
@@ -400,8 +400,8 @@ cdef class Updater:
     def bind(self, list gradients) -> bool:
         """Take the gradients of the next steps, one for each variable, None where there is none.
 
-        False, and nothing taken, when one is not an aligned C-contiguous array of its variable's dtype and shape, or lies
-        across its variable's memory, or when a variable is no longer what it was.
+        False, and nothing taken, when one is not an aligned C-contiguous array of its variable's dtype and shape, or
+        lies across its variable's memory, or when a variable is no longer what it was.
         """
         cdef ptrdiff_t i, size, shift
         cdef cnp.ndarray variable, gradient

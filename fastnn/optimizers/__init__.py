@@ -55,9 +55,8 @@ def get(identifier: Any) -> Optimizer | None:
 
     Examples
     --------
-    >>> get("adam")
-    Adam(learning_rate=0.001, use_ema=False, ema_momentum=0.99, beta_1=0.9, beta_2=0.999, epsilon=1e-07, amsgrad=False, \
-bias_correction=True)
+    >>> get("SGD")
+    SGD(learning_rate=0.01, use_ema=False, ema_momentum=0.99, momentum=0.0, nesterov=False)
     """
     known = {name.lower(): cls for name, cls in _KNOWN.items()}
     result = _objects.get(identifier.lower() if isinstance(identifier, str) else identifier, known, "optimizer")

@@ -1,7 +1,8 @@
-"""Checks of options, and arrays for slots."""
+"""Checks of options, variables and gradients, and arrays for slots."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -50,3 +51,31 @@ def arena(size: int, dtype: npt.DTypeLike, value: float = 0.0) -> npt.NDArray[An
 def key_of(array: npt.NDArray[Any]) -> Any:
     """What tells one variable from another: the memory it is, so that a view of it is the same variable."""
     return (array.__array_interface__["data"][0], array.shape) if array.size else id(array)
+
+
+def checked_variables(variables: list[Any]) -> list[npt.NDArray[Any]]:
+    """Arrays that an optimizer can change: contiguous, writable, of one dtype, none of them twice."""
+    for i, v in enumerate(variables):
+        name = f"variables[{i}]"
+        if isinstance(v, np.ndarray) and v.dtype not in _validate.FLOATS:
+            raise TypeError(f"{name}: expected a float32 or float64 array, got {v.dtype}; use {name}.astype(...)")
+        shape, dtype = (v.shape, v.dtype) if isinstance(v, np.ndarray) else ((), np.dtype(np.float64))
+        _validate.destination(v, name, shape, dtype)
+        if v.dtype != variables[0].dtype:
+            raise ValueError(f"{name} is {v.dtype} but variables[0] is {variables[0].dtype}; they must be the same")
+    places = sorted((v.__array_interface__["data"][0], v.nbytes, i) for i, v in enumerate(variables) if v.size)
+    for (start, size, i), (following, _, j) in pairwise(places):
+        if following < start + size:
+            raise ValueError(
+                f"variables[{min(i, j)}] and variables[{max(i, j)}] share memory; pass every variable once"
+            )
+    return cast("list[npt.NDArray[Any]]", variables)
+
+
+def prepared_gradient(gradient: Any, variable: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """A gradient as a contiguous, aligned array of the variable's dtype and shape that does not lie across it."""
+    array = cast("npt.NDArray[Any]", _validate.floats(gradient, name, variable.dtype))
+    _validate.same_shape(array, name, variable, "its variable")
+    if not array.flags.aligned or type(array) is not np.ndarray or np.may_share_memory(array, variable):
+        array = np.array(array, dtype=variable.dtype, order="C", copy=True, subok=False)
+    return array

@@ -4,7 +4,6 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
 from operator import is_
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
@@ -17,7 +16,18 @@ from fastnn._core.optimizers import Updater
 from fastnn._validate import FloatArray
 from fastnn.constraints import Constraint
 from fastnn.optimizers import schedules
-from fastnn.optimizers._parts import Check, arena, between, flag, key_of, optional, text, whole
+from fastnn.optimizers._parts import (
+    Check,
+    arena,
+    between,
+    checked_variables,
+    flag,
+    key_of,
+    optional,
+    prepared_gradient,
+    text,
+    whole,
+)
 from fastnn.optimizers.schedules import LearningRateSchedule
 from fastnn.regularizers import L1L2, Regularizer
 
@@ -47,22 +57,23 @@ class Optimizer:
     global_clipnorm : float, optional
         The greatest norm of all gradients together. A norm that is not finite makes every gradient NaN.
     use_ema : bool
-        Keep an exponential moving average of the weights: ``a = ema_momentum a + (1 - ema_momentum) w``, from the first w.
+        Keep an exponential moving average of the weights: ``a = ema_momentum a + (1 - ema_momentum) w``, from the
+        first w.
     ema_momentum : float
     ema_overwrite_frequency : int, optional
         Set the weights to their average every so many steps; None for never but by `finalize_variable_values`.
     loss_scale_factor : float, optional
         What the loss was multiplied by: gradients are divided by it.
     gradient_accumulation_steps : int, optional
-        Update only every so many steps, with the mean of their gradients. `iterations` counts updates, as the moving average
-        does; a schedule sees every step.
+        Update only every so many steps, with the mean of their gradients. `iterations` counts updates, as the moving
+        average does; a schedule sees every step.
     name : str, optional
 
     Notes
     -----
-    At most one of clipnorm, clipvalue and global_clipnorm can be given. NaN and infinities in gradients are not searched
-    for, and go into the weights as NumPy would take them there; a wrong shape, length or kind of array raises before any
-    variable changes.
+    At most one of clipnorm, clipvalue and global_clipnorm can be given. NaN and infinities in gradients are not
+    searched for, and go into the weights as NumPy would take them there; a wrong shape, length or kind of array
+    raises before any variable changes.
 
     An optimizer of your own defines ``update_step(gradient, variable, learning_rate)``, which changes the NumPy array
     `variable` in place. What it remembers it asks for in `build`, by `add_variable_from_reference` or
@@ -138,6 +149,8 @@ class Optimizer:
         self._excluded: set[Any] = set()
         self._excluded_names: re.Pattern[str] | None = None
         self._learning_rate = self._checked_rate(learning_rate)
+        self._averages: list[npt.NDArray[Any]] = []
+        self._accumulators: list[npt.NDArray[Any]] = []
         self.name = name or type(self).__name__.lower()
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
@@ -156,7 +169,7 @@ class Optimizer:
         if not name.startswith("_"):
             object.__setattr__(self, "_stale", True)
 
-    # ------------------------------------------------------------------------------------------------ what a rule defines
+    # ---------------------------------------------------------------------------------------------- what a rule defines
 
     def _rule(self) -> str | None:
         """The name of the row of optimizers.def that the options choose; None for an update written in Python."""
@@ -173,7 +186,9 @@ class Optimizer:
                 f"{type(self).__name__} has no rule of its own to call; update the variable yourself"
             )
         index = self.index(variable)
-        self._updater.update(index, self._prepared(gradient, self._trainable[index], "gradient"), float(learning_rate))
+        self._updater.update(
+            index, prepared_gradient(gradient, self._trainable[index], "gradient"), float(learning_rate)
+        )
 
     @property
     def _in_python(self) -> bool:
@@ -230,7 +245,7 @@ class Optimizer:
         """The loss times loss_scale_factor."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    # ------------------------------------------------------------------------------------------- the variables and slots
+    # ------------------------------------------------------------------------------------------ the variables and slots
 
     @property
     def built(self) -> bool:
@@ -259,7 +274,7 @@ class Optimizer:
             return
         if self._rule() is None and not self._in_python:
             raise NotImplementedError(f"{type(self).__name__} needs an update_step(gradient, variable, learning_rate)")
-        arrays = self._checked_variables(list(variables))
+        arrays = checked_variables(list(variables))
         count = len(arrays)
         for given, what in ((names, "names"), (regularizers, "regularizers"), (constraints, "constraints")):
             if given is not None and len(given) != count:
@@ -275,23 +290,6 @@ class Optimizer:
         self._regularizers = list(regularizers or [None] * count)
         self._constraints = list(constraints or [None] * count)
         self._make()
-
-    def _checked_variables(self, variables: list[Any]) -> list[npt.NDArray[Any]]:
-        for i, v in enumerate(variables):
-            name = f"variables[{i}]"
-            if isinstance(v, np.ndarray) and v.dtype not in _validate.FLOATS:
-                raise TypeError(f"{name}: expected a float32 or float64 array, got {v.dtype}; use {name}.astype(...)")
-            shape, dtype = (v.shape, v.dtype) if isinstance(v, np.ndarray) else ((), np.dtype(np.float64))
-            _validate.destination(v, name, shape, dtype)
-            if v.dtype != variables[0].dtype:
-                raise ValueError(f"{name} is {v.dtype} but variables[0] is {variables[0].dtype}; they must be the same")
-        places = sorted((v.__array_interface__["data"][0], v.nbytes, i) for i, v in enumerate(variables) if v.size)
-        for (start, size, i), (following, _, j) in pairwise(places):
-            if following < start + size:
-                raise ValueError(
-                    f"variables[{min(i, j)}] and variables[{max(i, j)}] share memory; pass every variable once"
-                )
-        return cast("list[npt.NDArray[Any]]", variables)
 
     def _make(self) -> None:
         """The slots, and the plan of the compiled step."""
@@ -361,7 +359,7 @@ class Optimizer:
         dtype: npt.DTypeLike | None = None,
         name: str | None = None,
     ) -> FloatArray:
-        """An array that belongs to the optimizer's state. `initializer` is "zeros", "ones", a number or f(shape, dtype)."""
+        """An array that belongs to the optimizer's state, of "zeros", "ones", a number or what f(shape, dtype) gives."""
         dtype = _validate.float_dtype(dtype or np.float32)
         result = np.zeros(tuple(shape), dtype)
         if callable(initializer):
@@ -397,8 +395,9 @@ class Optimizer:
 
     @property
     def variables(self) -> list[npt.NDArray[Any]]:
-        """The optimizer's whole state as arrays: iterations, the rate where it is a number (these two as copies), averages,
-        accumulated gradients, slots, and what was added by a subclass."""
+        """The optimizer's whole state as arrays: iterations, the rate where it is a number (these two as copies),
+        averages, accumulated gradients, slots, and what was added by a subclass.
+        """
         result: list[npt.NDArray[Any]] = [np.array(self._steps)]
         if not callable(self._learning_rate):
             result.append(np.array(self._learning_rate))
@@ -407,7 +406,7 @@ class Optimizer:
                 result.extend(group)
         return result + self._added
 
-    # ------------------------------------------------------------------------------------------------------------- decay
+    # ------------------------------------------------------------------------------------------------------------ decay
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[FloatArray] | None = None, var_names: Iterable[str] | None = None
@@ -433,7 +432,7 @@ class Optimizer:
         by_name = self._excluded_names is not None and self._excluded_names.search(name) is not None
         return not by_name and key_of(variable) not in self._excluded
 
-    # ---------------------------------------------------------------------------------------------------------- one step
+    # --------------------------------------------------------------------------------------------------------- one step
 
     def _clip_options(self) -> dict[str, float]:
         given = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
@@ -454,8 +453,8 @@ class Optimizer:
             rule = self._rule()
             if self._built_as != (rule, self.use_ema, self.gradient_accumulation_steps is not None):
                 raise ValueError(
-                    f"{type(self).__name__}: an option that decides which slots there are was changed after the optimizer was "
-                    "built; make a new optimizer"
+                    f"{type(self).__name__}: an option that decides which slots there are was changed after the "
+                    "optimizer was built; make a new optimizer"
                 )
             hypers = [] if rule is None else [self._hyper(h) for h in _core.ROWS[_RULES[rule]]["hyperparameters"]]
             updater.configure(
@@ -482,11 +481,11 @@ class Optimizer:
         Parameters
         ----------
         grads : list of array-like
-            One for each variable, of its shape. None leaves the variable alone, with a warning. Arrays of the variables' own
-            dtype are taken as they are, others are converted.
+            One for each variable, of its shape. None leaves the variable alone, with a warning. Arrays of the
+            variables' own dtype are taken as they are, others are converted.
         trainable_variables : list of ndarray, optional
-            Those that the optimizer was built with, or some of them; by default all, in their order. The first call builds
-            the optimizer.
+            Those that the optimizer was built with, or some of them; by default all, in their order. The first call
+            builds the optimizer.
         """
         gradients = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
@@ -519,14 +518,14 @@ class Optimizer:
             )
         if all(g is None for g in gradients):
             raise ValueError("grads: there is no gradient for any variable")
-        known = self._trainable if self.built else self._checked_variables(variables)
+        known = self._trainable if self.built else checked_variables(variables)
         order = [self.index(v) for v in variables] if self.built else list(range(len(variables)))
         if len(set(order)) != len(order):
             raise ValueError("variables: the same variable came twice; add its gradients up and pass it once")
         full: list[Any] = [None] * len(known)
         for place, (i, g) in enumerate(zip(order, gradients, strict=True)):
             _validate.destination(known[i], f"variables[{place}]", known[i].shape, known[i].dtype)
-            full[i] = None if g is None else self._prepared(g, known[i], f"grads[{place}]")
+            full[i] = None if g is None else prepared_gradient(g, known[i], f"grads[{place}]")
         missing = [place for place, g in enumerate(gradients) if g is None]
         if missing:
             names = [self._names[order[p]] if self.built else f"variables[{p}]" for p in missing]
@@ -549,15 +548,6 @@ class Optimizer:
         else:
             updater.step(rate)
         self._constrain(full)
-
-    @staticmethod
-    def _prepared(gradient: Any, variable: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-        """A gradient as a contiguous, aligned array of the variable's dtype and shape that does not lie across it."""
-        array = cast("npt.NDArray[Any]", _validate.floats(gradient, name, variable.dtype))
-        _validate.same_shape(array, name, variable, "its variable")
-        if not array.flags.aligned or type(array) is not np.ndarray or np.may_share_memory(array, variable):
-            array = np.array(array, dtype=variable.dtype, order="C", copy=True, subok=False)
-        return array
 
     def _step_in_python(self, updater: Updater, gradients: list[Any], rate: float) -> None:
         updater.enter()
@@ -583,7 +573,7 @@ class Optimizer:
             if constraint is not None and g is not None:
                 v[...] = constraint(v)
 
-    # ----------------------------------------------------------------------------------------- averages, state, configuration
+    # ----------------------------------------------------------------------------------- averages, state, configuration
 
     def finalize_variable_values(self, var_list: Iterable[FloatArray] | None = None) -> None:
         """Set the weights to their moving averages, where use_ema is on: what the end of training does."""
@@ -605,7 +595,7 @@ class Optimizer:
         return result | {f"added/{i}": a for i, a in enumerate(self._added)}
 
     def get_state(self) -> dict[str, Any]:
-        """All that a step depends on besides the configuration and the variables, as a dict of numbers and copied arrays."""
+        """All that a step depends on besides configuration and variables, as a dict of numbers and copied arrays."""
         if self._updater is None:
             raise ValueError("get_state: the optimizer has no state before it is built; call build(variables)")
         state: dict[str, Any] = {"iterations": self._updater.iterations, "memory": self._updater.memory}
@@ -622,7 +612,8 @@ class Optimizer:
         if set(state) != expected:
             missing, surplus = sorted(expected - set(state)), sorted(set(state) - expected)
             raise ValueError(
-                f"state: it is not that of this optimizer and these variables (missing: {missing}, not expected: {surplus})"
+                "state: it is not that of this optimizer and these variables "
+                f"(missing: {missing}, not expected: {surplus})"
             )
         iterations = _validate.integer(state["iterations"], "state['iterations']", minimum=0)
         memory = float(state["memory"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import _validate
 from fastnn._validate import FloatArray
-from fastnn.optimizers._parts import Check, between, whole
+from fastnn.optimizers._parts import Check, between, checked_variables, whole
 from fastnn.optimizers.base import Optimizer
 
 __all__ = ["LBFGS", "Minimum"]
@@ -30,7 +30,8 @@ class Minimum:
 
 
 class LBFGS(Optimizer):
-    """Limited-memory BFGS with a line search, for small networks and full batches; needs SciPy, which it imports when used.
+    """Limited-memory BFGS with a line search, for small networks and full batches; needs SciPy, which it imports when
+    used.
 
     It is not a rule for one step, so that it has no `apply`: `minimize` takes the function, calls it as often as it
     wants, and leaves the variables at the best point.
@@ -96,12 +97,12 @@ class LBFGS(Optimizer):
         function : callable
             Takes the list of variables, returns the loss and a list of its gradients.
         variables : list of ndarray
-            Those of float32 lose the digits beyond theirs between one call and the next. When the function raises, they are
-            as before.
+            Those of float32 lose the digits beyond theirs between one call and the next. When the function raises,
+            they are as before.
         """
         from scipy.optimize import minimize  # type: ignore[import-untyped,unused-ignore]
 
-        arrays = self._checked_variables(list(variables))
+        arrays = checked_variables(list(variables))
         first = [v.copy() for v in arrays]
 
         def put(flat: Any) -> None:

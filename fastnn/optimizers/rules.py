@@ -1,7 +1,7 @@
 """The optimizers: each chooses a row of the table of update rules, and gives it its hyperparameters.
 
-In all formulas g is the gradient, lr the learning rate and t the number of the update, from 1. What the formulas do is in
-csrc/optimizers.def.
+In all formulas g is the gradient, lr the learning rate and t the number of the update, from 1. What the formulas do
+is in csrc/optimizers.def.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,8 @@ class Options(OptionsButDecay, total=False):
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr g``.
 
-    With momentum, ``m = momentum m - lr g; w += m``; with Nesterov's, ``w += momentum m - lr g`` in the place of the latter.
+    With momentum, ``m = momentum m - lr g; w += m``; with Nesterov's, ``w += momentum m - lr g`` in the place of the
+    latter.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """``v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon)``.
 
-    With momentum, ``m = momentum m + lr g / sqrt(v + epsilon); w -= m``. Centered, ``v - a^2`` stands in the place of v under
-    the root, with ``a = rho a + (1 - rho) g``.
+    With momentum, ``m = momentum m + lr g / sqrt(v + epsilon); w -= m``. Centered, ``v - a^2`` stands in the place of
+    v under the root, with ``a = rho a + (1 - rho) g``.
 
     Parameters
     ----------
@@ -223,8 +224,8 @@ class Adadelta(Optimizer):
 class Adam(Optimizer):
     """``m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); w -= lr_t m / (sqrt(v) + epsilon)``.
 
-    ``lr_t = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`` makes up for m and v starting at 0. With amsgrad, the largest v so far
-    stands in the place of v.
+    ``lr_t = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`` makes up for m and v starting at 0. With amsgrad, the largest v
+    so far stands in the place of v.
 
     Parameters
     ----------

@@ -304,8 +304,9 @@ class CosineDecay(LearningRateSchedule):
 class CosineDecayRestarts(LearningRateSchedule):
     """Cosine decays one after the other; number i is t_mul^i times as long as the first, and m_mul^i times as high.
 
-    lr ((1 - alpha) m_mul^i (1 + cos(pi f)) / 2 + alpha), with f the fraction of decay i that has gone by. Decays that get
-    shorter (t_mul < 1) come to an end, after first_decay_steps / (1 - t_mul) steps: there the rate is not a number.
+    lr ((1 - alpha) m_mul^i (1 + cos(pi f)) / 2 + alpha), with f the fraction of decay i that has gone by. Decays that
+    get shorter (t_mul < 1) come to an end, after first_decay_steps / (1 - t_mul) steps: there the rate is not a
+    number.
 
     Parameters
     ----------
@@ -361,8 +362,8 @@ class CosineDecayRestarts(LearningRateSchedule):
 class Cyclical(LearningRateSchedule):
     """Up from base to max in step_size_up steps, down again in step_size_down, and so on.
 
-    base + (max - base) triangle scale. triangle rises from 0 to 1 and falls back to 0 in each cycle; scale is 1 with mode
-    "triangular", 2^-(cycles gone by) with "triangular2" and gamma^t with "exp_range". PyTorch's CyclicLR; Smith,
+    base + (max - base) triangle scale. triangle rises from 0 to 1 and falls back to 0 in each cycle; scale is 1 with
+    mode "triangular", 2^-(cycles gone by) with "triangular2" and gamma^t with "exp_range". PyTorch's CyclicLR; Smith,
     "Cyclical learning rates for training neural networks", 2017.
 
     Parameters
@@ -423,8 +424,9 @@ class Cyclical(LearningRateSchedule):
 class OneCycle(LearningRateSchedule):
     """Up from max / div_factor to max, then down to max / div_factor / final_div_factor, along half a cosine or a line.
 
-    The way up takes pct_start of the steps. With three_phase the way down has two parts: back to the start, as long as the
-    way up, and on to the end. The last rate stays. PyTorch's OneCycleLR; Smith and Topin, "Super-convergence", 2018.
+    The way up takes pct_start of the steps. With three_phase the way down has two parts: back to the start, as long
+    as the way up, and on to the end. The last rate stays. PyTorch's OneCycleLR; Smith and Topin, "Super-convergence",
+    2018.
 
     Parameters
     ----------
