@@ -31,6 +31,46 @@ const fnn_loss_row fnn_loss_rows[FNN_LOSSES] = {
 #undef LOSS_OF_ROWS
 };
 
+/* x^n for n >= 0 by squaring: the same bits on every machine, which a library's pow does not promise */
+static double power(double x, int64_t n)
+{
+    double y = 1;
+    for (; n > 0; n >>= 1, x *= x)
+        if (n & 1)
+            y *= x;
+    return y;
+}
+#define LET_HYPERS_0()
+#define LET_HYPER(a, i) const double a = hyper[i]; (void)a;
+#define LET_HYPERS_1(a) LET_HYPER(a, 0)
+#define LET_HYPERS_2(a, b) LET_HYPERS_1(a) LET_HYPER(b, 1)
+#define LET_HYPERS_3(a, b, c) LET_HYPERS_2(a, b) LET_HYPER(c, 2)
+#define LET_HYPERS_4(a, b, c, d) LET_HYPERS_3(a, b, c) LET_HYPER(d, 3)
+#define VALUES(...) {__VA_ARGS__}
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, ...)        \
+    static void name##_remember(int64_t t, const double *hyper, double *memory)                                        \
+    {                                                                                                                  \
+        (void)t, (void)hyper, (void)memory;                                                                            \
+        LET_HYPERS_##hypers_ hypers                                                                                    \
+        remember_;                                                                                                     \
+    }                                                                                                                  \
+    static void name##_constants(double lr, int64_t t, const double *hyper, const double *memory, double *constant)    \
+    {                                                                                                                  \
+        (void)lr, (void)t, (void)hyper, (void)memory;                                                                  \
+        LET_HYPERS_##hypers_ hypers                                                                                    \
+        const double value[constants_] = VALUES values;                                                                \
+        memcpy(constant, value, sizeof value);                                                                         \
+    }
+#include "optimizers.def"
+#undef OPTIMIZER
+
+const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)\
+    {#name, #slots, initial, #hypers, text, slots_, name##_remember, name##_constants},
+#include "optimizers.def"
+#undef OPTIMIZER
+};
+
 /* One fnn_api for each instruction set that was compiled in: FNN_HAVE_<isa> comes from the build. */
 #define DECLARE(isa_name)                                                                                              \
     extern const fnn_table_f32 fnn_f32_##isa_name;                                                                     \
@@ -44,6 +84,7 @@ const fnn_loss_row fnn_loss_rows[FNN_LOSSES] = {
         .activation_rows = fnn_activation_rows,                                                                        \
         .row_activation_rows = fnn_row_activation_rows,                                                                \
         .loss_rows = fnn_loss_rows,                                                                                    \
+        .optimizer_rows = fnn_optimizer_rows,                                                                          \
         .parallel = fnn_parallel,                                                                                      \
         .get_threads = fnn_get_threads,                                                                                \
         .set_threads = fnn_set_threads,                                                                                \

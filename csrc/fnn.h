@@ -229,8 +229,75 @@ typedef struct {
 } fnn_loss_row;
 extern const fnn_loss_row fnn_loss_rows[FNN_LOSSES];
 
-/* Optimizers (optimizers.def, optimizers.h) */
-#define FNN_OPTIMIZER_HELPERS(real)
+/* Optimizers (optimizers.def, optimizers.h): the rows of the table are numbered FNN_OPTIMIZER_<name>. All of these take
+   flat pieces; no element of a result depends on where a piece begins or ends, except in the sums.
+
+   The gradient that a step goes by, from the loss's gradient g:
+     h = g unscale + l1 sign(w) + 2 l2 w            the loss scale taken back, the penalties' gradient added
+     h = (h + accumulated) / steps                  where gradients are accumulated; else accumulated is NULL
+     h = h scale, or h within [-clip, clip]         the one clip
+
+   fnn_rule: w[n], slot[.][n] = one update by the row's rule, from g as it is and the constants of fnn_optimizer_row.
+   fnn_step_rule: the same from h, with all that a step has besides, in the same pass over memory:
+     w -= decay w; the rule; average = ema average + (1 - ema) w, where average is not NULL; w = average if overwrite;
+     accumulated = 0.
+   fnn_step_gradient: out[n] = h. out may be g.     fnn_accumulate: accumulated[n] += h before accumulation
+   fnn_step_squares: the sum of h^2 before the clip, sum16 in double; g may be w.
+   fnn_penalties: sums[0] = sum |w|, sums[1] = sum w^2, likewise.
+   fnn_average: the average, and w = average if overwrite, by themselves.
+   fnn_non_negative: w[n] = max(w, 0)     fnn_scale: w[n] *= factor
+   fnn_column_squares: sums[j] = sum_i w[i * w_row + j]^2 for j < columns <= FNN_COLUMNS; sums has FNN_COLUMNS places.
+   fnn_scale_columns: w[i * w_row + j] *= factors[j]; all FNN_COLUMNS factors are read. */
+enum {
+#define OPTIMIZER(name, ...) FNN_OPTIMIZER_##name,
+#include "optimizers.def"
+#undef OPTIMIZER
+    FNN_OPTIMIZERS
+};
+enum { FNN_SLOTS = 3, FNN_CONSTANTS = 6, FNN_HYPERS = 4, FNN_COLUMNS = 64 };
+typedef struct {
+    double unscale, l1, l2, steps;    /* 1, 0, 0, 1 for a gradient as it is */
+    double scale, clip;               /* 1, and 0 for none */
+    double decay, ema;
+    int overwrite;
+} fnn_step;
+#define FNN_OPTIMIZER_HELPERS(real)                                                                                    \
+    void (*update[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constants);   \
+    void (*step[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,            \
+                                 real *average, const double *constants, const fnn_step *s);                           \
+    void (*gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out,                    \
+                     const fnn_step *s);                                                                               \
+    void (*accumulate)(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s);               \
+    double (*squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);          \
+    void (*penalties)(ptrdiff_t n, const real *w, double *sums);                                                       \
+    void (*average)(ptrdiff_t n, real *w, real *average, const fnn_step *s);                                           \
+    void (*non_negative)(ptrdiff_t n, real *w);                                                                        \
+    void (*scale)(ptrdiff_t n, real *w, double factor);                                                                \
+    void (*column_squares)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, const real *w, double *sums);           \
+    void (*scale_columns)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, real *w, const double *factors);
+#define fnn_rule(rule, n, w, g, slot, constants) FNN_OF(w)->update[rule](n, w, g, slot, constants)
+#define fnn_step_rule(rule, n, w, g, slot, accumulated, average, constants, s)                                         \
+    FNN_OF(w)->step[rule](n, w, g, slot, accumulated, average, constants, s)
+#define fnn_step_gradient(n, w, g, accumulated, out, s) FNN_OF(w)->gradient(n, w, g, accumulated, out, s)
+#define fnn_accumulate(n, w, g, accumulated, s) FNN_OF(w)->accumulate(n, w, g, accumulated, s)
+#define fnn_step_squares(n, w, g, accumulated, s) FNN_OF(w)->squares(n, w, g, accumulated, s)
+#define fnn_penalties(n, w, sums) FNN_OF(w)->penalties(n, w, sums)
+#define fnn_average(n, w, average_, s) FNN_OF(w)->average(n, w, average_, s)
+#define fnn_non_negative(n, w) FNN_OF(w)->non_negative(n, w)
+#define fnn_scale(n, w, factor) FNN_OF(w)->scale(n, w, factor)
+#define fnn_column_squares(rows, columns, w_row, w, sums) FNN_OF(w)->column_squares(rows, columns, w_row, w, sums)
+#define fnn_scale_columns(rows, columns, w_row, w, factors) FNN_OF(w)->scale_columns(rows, columns, w_row, w, factors)
+
+/* What Python needs to know of a row of optimizers.def, its lists as they stand there, "(momentum, velocity)"; and what
+   update number t >= 1 begins with: `remember` brings the rule's memory up to date (a double that is 1 before the first
+   update), and then `constants` computes the constants at learning rate lr. Hyperparameters are in the table's order. */
+typedef struct {
+    const char *name, *slots, *initial, *hypers, *formula;
+    int slot_count;
+    void (*remember)(int64_t t, const double *hypers, double *memory);
+    void (*constants)(double lr, int64_t t, const double *hypers, const double *memory, double *constants);
+} fnn_optimizer_row;
+extern const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS];
 
 /* Rows and columns: softmax and its kin, norms, sums (rows.h) */
 #define FNN_ROW_HELPERS(real)                                                                                          \
@@ -346,6 +413,7 @@ typedef struct {
     const fnn_table_f64 *f64;
     const fnn_activation_row *activation_rows, *row_activation_rows;
     const fnn_loss_row *loss_rows;
+    const fnn_optimizer_row *optimizer_rows;
     void (*parallel)(fnn_task task, void *context, int64_t count, int threads);
     int (*get_threads)(void);
     int (*set_threads)(int count);

@@ -43,15 +43,6 @@ static double row_sum(ptrdiff_t d, const real *t)
     return sum16_total(&s);
 }
 
-/* a . b, every product in double */
-FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
-{
-    FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
-    {
-        vwide *lane = &s->lane[v * FNN_HALVES + half];
-        *lane = w_add(*lane, w_mul(w_half(a, half), w_half(b, half)));
-    }
-}
 static double row_dot(ptrdiff_t d, const real *a, const real *b)
 {
     sum16 s = sum16_zero();
@@ -93,7 +84,7 @@ static double above_zero(double x) { return x <= 0 ? 0 : x; }
 /* ------------------------------------------------------------------------------------- words of the table's formulas */
 
 /* All of them let NaN through: v_min and v_max return their second argument when either is NaN. */
-FNN_INLINE vreal v_clip(vreal x, vreal low, vreal high) { return v_min(high, v_max(low, x)); }
+FNN_INLINE vreal v_between(vreal x, vreal low, vreal high) { return v_min(high, v_max(low, x)); }
 FNN_INLINE vreal v_sign(vreal x) { return v_select(v_gt(v_abs(x), v_zero()), v_copysign(v_set(1), x), x); }
 FNN_INLINE vreal half_step(vreal x) /* the derivative of max(x, 0), with one half at its kink */
 {
@@ -128,7 +119,7 @@ FNN_INLINE vreal log_cosh_value(vreal e)
 
 /* outside of [epsilon, 1 - epsilon], where a clipped probability does not move */
 FNN_INLINE vmask is_clipped(vreal p) { return m_or(v_lt(p, v_set(FNN_EPSILON)), v_gt(p, v_set(ALMOST_ONE))); }
-FNN_INLINE vreal clip_probability(vreal p) { return v_clip(p, v_set(FNN_EPSILON), v_set(ALMOST_ONE)); }
+FNN_INLINE vreal clip_probability(vreal p) { return v_between(p, v_set(FNN_EPSILON), v_set(ALMOST_ONE)); }
 
 /* binary cross-entropy of the probability p, given with q = 1 - p so that neither end loses digits */
 FNN_INLINE vreal binary_value(vreal y, vreal p, vreal q)

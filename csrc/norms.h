@@ -67,16 +67,6 @@ FNN_INLINE vreal part_of(vreal a, const vtail *rest)
 #define COLSUM_VECTORS 8
 #define PAST(p, j) ((p) ? (p) + (j) : NULL)
 
-/* s += a b, widened before they are multiplied */
-FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
-{
-    FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
-    {
-        const int lane = v * FNN_HALVES + half;
-        s->lane[lane] = w_add(s->lane[lane], w_mul(w_half(a, half), w_half(b, half)));
-    }
-}
-
 /* x[i] normalised: (x - mean) scale + offset. The offset is what rounding the mean has cost. */
 typedef struct {
     vreal mean, scale, offset;

@@ -158,6 +158,15 @@ FNN_INLINE void sum16_add(sum16 *s, int v, vreal a)
         s->lane[v * FNN_HALVES + half] = w_add(s->lane[v * FNN_HALVES + half], w_half(a, half));
 }
 /* Halves are added to each other until one lane is left, whatever the width of the machine's vector */
+/* The same of a b, each product exact where real is float */
+FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
+{
+    FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
+    {
+        vwide *lane = &s->lane[v * FNN_HALVES + half];
+        *lane = w_add(*lane, w_mul(w_half(a, half), w_half(b, half)));
+    }
+}
 FNN_INLINE double sum16_total(const sum16 *s)
 {
     vwide lane[SUM_LANES / WL];

@@ -1,8 +1,29 @@
 """fastnn: dense neural networks on the CPU."""
 
-from fastnn import activations, initializers, losses, utils
+from fastnn import activations, constraints, errors, initializers, losses, optimizers, regularizers, utils
 from fastnn._core.kernels import cpu_info, get_num_threads, set_num_threads
 from fastnn._random import set_seed
+from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
+from fastnn.optimizers import Optimizer
 
 __version__ = "0.1.0"
-__all__ = ["activations", "cpu_info", "get_num_threads", "initializers", "losses", "set_num_threads", "set_seed", "utils"]
+__all__ = [
+    "DivergenceError",
+    "FastNNError",
+    "FormatError",
+    "NotBuiltError",
+    "NotCompiledError",
+    "Optimizer",
+    "activations",
+    "constraints",
+    "cpu_info",
+    "errors",
+    "get_num_threads",
+    "initializers",
+    "losses",
+    "optimizers",
+    "regularizers",
+    "set_num_threads",
+    "set_seed",
+    "utils",
+]

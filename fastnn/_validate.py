@@ -117,6 +117,8 @@ def destination(value: Any, name: str, shape: tuple[int, ...], dtype: npt.DTypeL
         raise ValueError(f"{name} is read-only; pass a writable array, for instance {name}.copy()")
     if not value.flags.c_contiguous:
         raise ValueError(f"{name} is not C-contiguous; pass numpy.ascontiguousarray({name})")
+    if not value.flags.aligned:
+        raise ValueError(f"{name} does not begin at a multiple of its elements' size; pass {name}.copy()")
     return value
 
 

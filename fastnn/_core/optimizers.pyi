@@ -1,0 +1,58 @@
+from typing import Any, TypedDict
+
+import numpy.typing as npt
+
+from fastnn._validate import FloatArray
+
+class Row(TypedDict):
+    name: str
+    slots: dict[str, str]
+    hyperparameters: tuple[str, ...]
+    formula: str
+
+ROWS: list[Row]
+
+def penalty_sums(w: FloatArray) -> tuple[float, float]: ...
+def constrain_array(w: FloatArray, constraint: tuple[Any, ...] | None) -> None: ...
+
+class Updater:
+    def __init__(
+        self,
+        rule: int,
+        variables: list[npt.NDArray[Any]],
+        segments: list[tuple[bool, float, float, tuple[Any, ...] | None]],
+        slots: list[npt.NDArray[Any]],
+        average: npt.NDArray[Any] | None,
+        accumulated: npt.NDArray[Any] | None,
+    ) -> None: ...
+    @property
+    def variables(self) -> list[npt.NDArray[Any]]: ...
+    @property
+    def slots(self) -> list[npt.NDArray[Any]]: ...
+    @property
+    def average(self) -> npt.NDArray[Any] | None: ...
+    @property
+    def accumulated(self) -> npt.NDArray[Any] | None: ...
+    iterations: int
+    memory: float
+    def configure(
+        self,
+        hypers: list[float],
+        *,
+        weight_decay: float = 0,
+        clip_value: float = 0,
+        clip_norm: float = 0,
+        global_clip_norm: float = 0,
+        ema_momentum: float = 0,
+        ema_overwrite_frequency: int = 0,
+        loss_scale: float = 1,
+        accumulation_steps: int = 1,
+    ) -> None: ...
+    def bind(self, gradients: list[Any]) -> bool: ...
+    def merge(self) -> None: ...
+    def step(self, lr: float) -> None: ...
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def gradients(self, out: list[Any], lr: float) -> bool: ...
+    def update(self, index: int, gradient: npt.NDArray[Any], lr: float) -> None: ...
+    def finish(self, average: bool, lr: float) -> None: ...

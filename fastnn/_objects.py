@@ -1,0 +1,51 @@
+"""Objects by name and as plain dicts, in the form that Keras writes: {"class_name": ..., "config": {...}}."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn import _validate
+
+
+def snake_case(name: str) -> str:
+    """MaxNorm -> max_norm; L1L2 stays l1l2."""
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
+def serialize(value: Any, module: str) -> dict[str, Any]:
+    """An object that has get_config() as a dict that `deserialize` turns back into its like."""
+    if not hasattr(value, "get_config"):
+        raise TypeError(f"expected an object with get_config(), got {value!r}; give its class a get_config method")
+    cls = type(value)
+    ours = cls.__module__.startswith("fastnn.")
+    return {
+        "module": module if ours else cls.__module__,
+        "class_name": cls.__name__,
+        "config": value.get_config(),
+        "registered_name": None if ours else cls.__name__,
+    }
+
+
+def deserialize(
+    config: Mapping[str, Any], known: Mapping[str, type], custom_objects: Mapping[str, Any] | None, name: str
+) -> Any:
+    """The object that a dict of `serialize`, or of Keras's, describes. Class names are found whatever their case."""
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise ValueError(f"{name}: expected a dict with 'class_name' and 'config', got {config!r}")
+    wanted = config["class_name"]
+    table: dict[str, Any] = {key.lower(): value for key, value in known.items()}
+    table.update({key.lower(): value for key, value in (custom_objects or {}).items()})
+    cls = table[_validate.choice(str(wanted).lower(), name, table)]
+    return cls.from_config(dict(config.get("config") or {}))
+
+
+def get(identifier: Any, known: Mapping[str, type], name: str) -> Any:
+    """None, an instance, a class, a name or a dict: as an instance (or None)."""
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        return known[_validate.choice(identifier, name, known)]()
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier, known, None, name)
+    return identifier() if inspect.isclass(identifier) else identifier
