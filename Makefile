@@ -43,6 +43,7 @@ $(STAMPS)/package: $(SOURCES) $(STAMPS)/build
 	$(PIP) --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
+# PYTHONSAFEPATH: what a test starts must not find the source folder either
 TESTING = $(STAMPS)/package $(STAMPS)/test $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers)
 
 # ------------------------------------------------------------------------------------------------------------- commands
@@ -52,7 +53,7 @@ demo: $(STAMPS)/package ## a first network, and what this machine offers
 
 test: $(TESTING) ## C self-tests, then pytest on the installed package (PEERS=1: with the libraries compared with)
 	$(MAKE) -C csrc test
-	$(BIN)/pytest $(ARGS)
+	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
 
 check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stubs, documentation
 	$(BIN)/ruff check .
@@ -94,7 +95,7 @@ asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitize
 	@rm -rf $(SANITIZED) build/lib* build/bdist*
 	CC="$${CC:-gcc}" CFLAGS="$(SANITIZE)" LDFLAGS="-fsanitize=address,undefined" \
 	    $(BIN)/python setup.py --quiet build --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)/lib
-	PYTHONPATH=$(SANITIZED)/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	PYTHONSAFEPATH=1 PYTHONPATH=$(SANITIZED)/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
 	    UBSAN_OPTIONS=print_stacktrace=1 \
 	    LD_PRELOAD="$$($${CC:-gcc} -print-file-name=libasan.so) $$($${CC:-gcc} -print-file-name=libubsan.so)" \
 	    $(BIN)/pytest -p no:cacheprovider $(ARGS)
