@@ -12,7 +12,7 @@
     0x1.ac90c2p-4f, -0x1.7140cap-5f}
 #define ERF_F {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2cf8p-4f, -0x1.b7f90ep-6f, 0x1.5405b2p-8f, -0x1.a3f706p-11f, \
     0x1.496a42p-14f}
-#define TANH_F {-0x1.555532p-2f, 0x1.110726p-3f, -0x1.b83c5ap-5f, 0x1.5226ap-6f, -0x1.75e1e2p-8f}
+#define TANH_F {-0x1.555556p-2f, 0x1.1110eap-3f, -0x1.ba08c8p-5f, 0x1.64a996p-6f, -0x1.116acap-7f, 0x1.2c869ep-9f}
 #define TAIL_P_F {0x1.8194ep+5f, 0x1.527576p+5f, 0x1.1b4b46p+4f, 0x1.f735ap+1f, 0x1.98857cp-2f}
 #define TAIL_Q_F {0x1.8194ep+6f, 0x1.430de6p+7f, 0x1.d05fd6p+6f, 0x1.6af192p+5f, 0x1.3b5beap+3f, 0x1p+0f}
 #define EXP_D {0x1p-1, 0x1.5555555555559p-3, 0x1.555555555553ep-5, 0x1.111111110f60bp-7, 0x1.6c16c16c1f493p-10, \
@@ -23,9 +23,9 @@
 #define ERF_D {0x1.06eba8214db68p-3, -0x1.812746b0379bdp-2, 0x1.ce2f21a040d15p-4, -0x1.b82ce311fa927p-6, \
     0x1.565bccf92b0cap-8, -0x1.c02db03dd2f9dp-11, 0x1.f9a2baa8adc8dp-14, -0x1.f4ca4d6b28516p-17, \
     0x1.b97fd3b72ab0fp-20, -0x1.5c07263aba275p-23, 0x1.d71b0adc1444p-27, -0x1.abae3e24f356bp-31}
-#define TANH_D {-0x1.55555555554ffp-2, 0x1.111111110accep-3, -0x1.ba1ba1b506534p-5, 0x1.664f477adc21fp-6, \
-    -0x1.226e162c1911dp-7, 0x1.d6cf2812ce39bp-9, -0x1.7d68a3572b2cap-10, 0x1.336613dafa178p-11, \
-    -0x1.df558129b1729p-13, 0x1.439131b6d2956p-14, -0x1.0da746be68049p-16}
+#define TANH_D {-0x1.5555555555555p-2, 0x1.11111111110a8p-3, -0x1.ba1ba1ba0f149p-5, 0x1.664f487e0b22p-6, \
+    -0x1.226e3473f88dfp-7, 0x1.d6d39ae8b5cafp-9, -0x1.7d9f6f7056eb5p-10, 0x1.3526ecc68a16cp-11, \
+    -0x1.f243a528e1f64p-13, 0x1.84460c0539742p-14, -0x1.05bcf905f7e3ep-15, 0x1.b33a6a45f9c78p-18}
 #define TAIL_P_D {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20, 0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19, \
     0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10, \
     0x1.7acc05d0ee2e5p+7, 0x1.8cf63a53a557bp+3, 0x1.9884533d43c61p-2}

@@ -267,7 +267,7 @@ def log_softmax(x: npt.ArrayLike, axis: int | tuple[int, ...] = -1, *, out: Floa
 
 
 def sparsemax(x: npt.ArrayLike, axis: int = -1, *, out: FloatArray | None = None) -> FloatArray:
-    """``max(x_i - tau, 0)``, with tau such that they sum to 1: the nearest point to x among probabilities.
+    """``max(x_i - tau, 0), with tau such that they sum to 1``: the nearest point to x among probabilities.
 
     Range [0, 1]; small ones are exactly 0.
 
@@ -278,7 +278,7 @@ def sparsemax(x: npt.ArrayLike, axis: int = -1, *, out: FloatArray | None = None
 
 
 def glu(x: npt.ArrayLike, axis: int = -1, *, out: FloatArray | None = None) -> FloatArray:
-    """``a_i / (1 + exp(-b_i))``, a the first half of x along the axis and b the second.
+    """``a_i / (1 + exp(-b_i)), a the first half of x and b the second``, the halves being taken along the axis.
 
     Range (-inf, inf); the result is half as long.
 

@@ -135,8 +135,8 @@ FITS = [
     # erf(x) = x + x ERF(x^2), |x| < 1
     Fit("ERF", mpf(0), mpf(1), lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), (6, 11)),
-    # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8
-    Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)), (4, 10)),
+    # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8; the error is relative to tanh(x) - x
+    Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: -1 / odd(z, mp.tanh), (5, 11)),
 ]  # fmt: skip
 TAIL_DEGREES, TAIL_ENDS = (5, 11), (mpf("14.8"), mpf("39.5"))
 
