@@ -18,6 +18,16 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
+
+def escape_bars(app, what, name, obj, options, lines):
+    """|x| is an absolute value in a formula, where reStructuredText would look for a substitution."""
+    lines[:] = [line if line.lstrip().startswith((">>>", "...")) else line.replace("|", r"\|") for line in lines]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_bars)
+
+
 html_theme = "furo"
 html_title = f"fastnn {release}"
 html_show_sphinx = False
