@@ -190,7 +190,9 @@ static void logarithm(void) {
             worst = fmax(worst, error);
         }
     }
-    CHECK(worst < 0.9, "logarithm wrong by %g ULP", worst);
+    /* where logl is no better than log (musl on Arm, macOS), it is itself up to an ULP off */
+    const double bound = logl(2) == (long double)log(2) ? 1.9 : 0.9;
+    CHECK(worst < bound, "logarithm wrong by %g ULP", worst);
     CHECK(fnn_random_log(1) == 0, "log 1 = %g", fnn_random_log(1));
 }
 
