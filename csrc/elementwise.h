@@ -118,6 +118,14 @@ FNN_INLINE vreal mish_slope_of(vreal x)
 
 /* ------------------------------------------------------------------------------------------------- a row of the table */
 
+/* How many elements come before the first whole vector of y that lies within one cache line, if y is so long that it pays
+   to store in step with the lines (NumPy's large arrays begin 16 bytes into one) */
+FNN_INLINE ptrdiff_t elements_before_line(ptrdiff_t n, const real *y)
+{
+    const uintptr_t into = (uintptr_t)y % (VL * sizeof(real));
+    return n < 1024 || into % sizeof(real) ? 0 : (ptrdiff_t)((VL * sizeof(real) - into) / sizeof(real)) % VL;
+}
+
 #define par(i) v_set((real)p[i])
 #define FNN_X_OF_X x
 #define FNN_X_OF_Y y
@@ -135,7 +143,11 @@ FNN_INLINE vreal mish_slope_of(vreal x)
     }                                                                                                                  \
     static void FNN_JOIN2(name, _forward)(ptrdiff_t n, const real *x, real *y, const double *restrict p)               \
     {                                                                                                                  \
-        ptrdiff_t i = 0;                                                                                               \
+        ptrdiff_t i = elements_before_line(n, y);                                                                      \
+        if (i) {                                                                                                       \
+            const vtail rest = v_tail((size_t)i);                                                                      \
+            v_store_tail(y, FNN_JOIN2(name, _value)(v_load_tail(x, rest), p), rest);                                   \
+        }                                                                                                              \
         for (; i + VL <= n; i += VL)                                                                                   \
             v_store(y + i, FNN_JOIN2(name, _value)(v_load(x + i), p));                                                 \
         if (i < n) {                                                                                                   \
@@ -146,7 +158,12 @@ FNN_INLINE vreal mish_slope_of(vreal x)
     static void FNN_JOIN2(name, _backward)(ptrdiff_t n, const real *xy, const real *dy, real *dx,                      \
                                            const double *restrict p)                                                   \
     {                                                                                                                  \
-        ptrdiff_t i = 0;                                                                                               \
+        ptrdiff_t i = elements_before_line(n, dx);                                                                     \
+        if (i) {                                                                                                       \
+            const vtail rest = v_tail((size_t)i);                                                                      \
+            const vreal slope = FNN_JOIN2(name, _slope)(v_load_tail(xy, rest), p);                                     \
+            v_store_tail(dx, v_mul(v_load_tail(dy, rest), slope), rest);                                               \
+        }                                                                                                              \
         for (; i + VL <= n; i += VL)                                                                                   \
             v_store(dx + i, v_mul(v_load(dy + i), FNN_JOIN2(name, _slope)(v_load(xy + i), p)));                        \
         if (i < n) {                                                                                                   \

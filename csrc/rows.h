@@ -1,7 +1,8 @@
 /* rows.h: what needs a whole row: softmax and its kin, glu, and prelu's slopes for each column.
 
    A row is worked through in blocks of sixteen elements, whatever the machine's vector, so that its sums are those of
-   sum16. A row of one block stays in registers. */
+   sum16. Rows of one block stay in registers, ROWS_AT_ONCE of them: where y is x, the next rows are loaded before the last
+   ones are stored, for the processor takes a masked store to cover what follows it, too. */
 
 #define BLOCK SUM_LANES
 typedef struct {
@@ -56,8 +57,35 @@ FNN_INLINE void block_add_product(sum16 *s, block a, block b)
     }
 }
 
+/* s += a (or a b), the first `count` of sixteen elements in memory */
+FNN_INLINE void block_add_from(sum16 *s, const real *a, ptrdiff_t count)
+{
+    if (count < BLOCK) {
+        block_add(s, block_load(a, count, 0));
+        return;
+    }
+    FNN_UNROLL for (int i = 0; i < BLOCK / WL; i++)
+        s->lane[i] = w_add(s->lane[i], w_load(a + i * WL));
+}
+FNN_INLINE void block_add_product_from(sum16 *s, const real *a, const real *b, ptrdiff_t count)
+{
+    if (count < BLOCK) {
+        block_add_product(s, block_load(a, count, 0), block_load(b, count, 0));
+        return;
+    }
+    FNN_UNROLL for (int i = 0; i < BLOCK / WL; i++)
+        s->lane[i] = w_add(s->lane[i], w_mul(w_load(a + i * WL), w_load(b + i * WL)));
+}
+
 /* The largest of a row. Where there is a NaN it is NaN or the largest of the others: whoever subtracts it from the row
    finds the NaN there. */
+FNN_INLINE real block_top(block b)
+{
+    vreal top = b.v[0];
+    FNN_UNROLL for (int v = 1; v < SUM_VECTORS; v++)
+        top = v_max(top, b.v[v]);
+    return v_top(top);
+}
 FNN_INLINE real row_top(ptrdiff_t n, const real *x)
 {
     block top = block_load(x, n, (real)-INFINITY);
@@ -65,10 +93,7 @@ FNN_INLINE real row_top(ptrdiff_t n, const real *x)
         const block b = block_load(x + i, n - i, (real)-INFINITY);
         EACH_VECTOR(v) top.v[v] = v_max(b.v[v], top.v[v]);
     }
-    vreal all = top.v[0];
-    FNN_UNROLL for (int v = 1; v < SUM_VECTORS; v++)
-        all = v_max(all, top.v[v]);
-    return v_top(all);
+    return block_top(top);
 }
 FNN_INLINE block block_minus(block b, real a)
 {
@@ -86,20 +111,42 @@ FNN_INLINE block block_times(block b, real a)
     return b;
 }
 
+/* Rows of one block: `several` takes up to ROWS_AT_ONCE of them */
+#define ROWS_AT_ONCE 4
+#define SMALL_ROWS(several, rows, n, x, y)                                                                             \
+    do {                                                                                                               \
+        for (; rows >= ROWS_AT_ONCE; rows -= ROWS_AT_ONCE, x += ROWS_AT_ONCE * n, y += ROWS_AT_ONCE * n)               \
+            several(ROWS_AT_ONCE, n, x, y);                                                                            \
+        for (; rows > 0; rows--, x += n, y += n)                                                                       \
+            several(1, n, x, y);                                                                                       \
+    } while (0)
+#define EACH_ROW(r, rows) FNN_UNROLL for (int r = 0; r < (rows); r++)
+
 /* ------------------------------------------------------------------------------------------------------------ softmax
 
    y = e^(x - max x) / (the sum of these) */
+FNN_INLINE void softmax_rows(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    block b[ROWS_AT_ONCE];
+    EACH_ROW(r, rows) b[r] = block_load(x + r * n, n, (real)-INFINITY);
+    EACH_ROW(r, rows)
+    {
+        sum16 sum = sum16_zero();
+        b[r] = block_exp(block_minus(b[r], block_top(b[r])));
+        block_add(&sum, b[r]);
+        b[r] = block_times(b[r], (real)(1 / sum16_total(&sum)));
+    }
+    EACH_ROW(r, rows) block_store(y + r * n, n, b[r]);
+}
 static void softmax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
 {
+    if (n <= BLOCK) {
+        SMALL_ROWS(softmax_rows, rows, n, x, y);
+        return;
+    }
     for (; rows > 0; rows--, x += n, y += n) {
         const real top = row_top(n, x);
         sum16 sum = sum16_zero();
-        if (n <= BLOCK) {
-            const block e = block_exp(block_minus(block_load(x, n, (real)-INFINITY), top));
-            block_add(&sum, e);
-            block_store(y, n, block_times(e, (real)(1 / sum16_total(&sum))));
-            continue;
-        }
         for (ptrdiff_t i = 0; i < n; i += BLOCK) {
             const block e = block_exp(block_minus(block_load(x + i, n - i, (real)-INFINITY), top));
             block_add(&sum, e);
@@ -117,7 +164,7 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const r
     for (; rows > 0; rows--, y += n, dy += n, dx += n) {
         sum16 sum = sum16_zero();
         for (ptrdiff_t i = 0; i < n; i += BLOCK)
-            block_add_product(&sum, block_load(y + i, n - i, 0), block_load(dy + i, n - i, 0));
+            block_add_product_from(&sum, y + i, dy + i, n - i);
         const real mean = (real)sum16_total(&sum);
         for (ptrdiff_t i = 0; i < n; i += BLOCK) {
             const block a = block_load(y + i, n - i, 0);
@@ -131,8 +178,28 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const r
 /* -------------------------------------------------------------------------------------------------------- log_softmax
 
    y = (x - max x) - log(sum e^(x - max x)) */
+FNN_INLINE void log_softmax_rows(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
+{
+    block b[ROWS_AT_ONCE];
+    real log_sum[ROWS_AT_ONCE + VL] = {0}; /* one logarithm for as many rows as a vector holds */
+    EACH_ROW(r, rows) b[r] = block_load(x + r * n, n, (real)-INFINITY);
+    EACH_ROW(r, rows)
+    {
+        sum16 sum = sum16_zero();
+        b[r] = block_minus(b[r], block_top(b[r]));
+        block_add(&sum, block_exp(b[r]));
+        log_sum[r] = (real)sum16_total(&sum);
+    }
+    for (int r = 0; r < rows; r += VL)
+        v_store(log_sum + r, v_log(v_load(log_sum + r)));
+    EACH_ROW(r, rows) block_store(y + r * n, n, block_minus(b[r], log_sum[r]));
+}
 static void log_softmax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
 {
+    if (n <= BLOCK) {
+        SMALL_ROWS(log_softmax_rows, rows, n, x, y);
+        return;
+    }
     for (; rows > 0; rows--, x += n, y += n) {
         const real top = row_top(n, x);
         sum16 sum = sum16_zero();
@@ -153,7 +220,7 @@ static void log_softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, con
     for (; rows > 0; rows--, y += n, dy += n, dx += n) {
         sum16 sum = sum16_zero();
         for (ptrdiff_t i = 0; i < n; i += BLOCK)
-            block_add(&sum, block_load(dy + i, n - i, 0));
+            block_add_from(&sum, dy + i, n - i);
         const vreal total = v_set((real)sum16_total(&sum));
         for (ptrdiff_t i = 0; i < n; i += BLOCK) {
             const block e = block_exp(block_load(y + i, n - i, 0));
@@ -169,41 +236,68 @@ static void log_softmax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, con
    y = max(x - tau, 0), with tau such that they sum to 1: tau = (the sum of those above tau - 1) / their number, found from
    below by leaving out whatever is not above the last tau (Michelot 1986). Those more than 1 below the largest are out from
    the start. Sums and tau are double. */
+FNN_INLINE void add_above(block z, real tau, sum16 *sum, sum16 *ones)
+{
+    block one;
+    EACH_VECTOR(v)
+    {
+        const vmask in = v_gt(z.v[v], v_set(tau));
+        z.v[v] = v_select(in, z.v[v], v_zero());
+        one.v[v] = v_select(in, v_set(1), v_zero());
+    }
+    block_add(sum, z);
+    block_add(ones, one);
+}
+/* the next tau and count; false when there is none */
+FNN_INLINE int better_tau(const sum16 *sum, const sum16 *ones, double *tau, double *count)
+{
+    const double former = *count;
+    *count = sum16_total(ones);
+    *tau = (sum16_total(sum) - 1) / *count;
+    return *count < former && *count > 0;
+}
+FNN_INLINE vmask block_odd(block z) /* NaN in a lane */
+{
+    vmask odd = v_ne(z.v[0], z.v[0]);
+    FNN_UNROLL for (int v = 1; v < SUM_VECTORS; v++)
+        odd = m_or(odd, v_ne(z.v[v], z.v[v]));
+    return odd;
+}
+FNN_INLINE block block_above(block z, real tau)
+{
+    z = block_minus(z, tau);
+    EACH_VECTOR(v) z.v[v] = v_atleast(z.v[v], 0);
+    return z;
+}
 static void sparsemax_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
 {
     for (; rows > 0; rows--, x += n, y += n) {
         const real top = row_top(n, x);
+        double tau = -1, count = (double)n + 1;
+        sum16 sum, ones;
+        if (n <= BLOCK) {
+            const block z = block_minus(block_load(x, n, (real)-INFINITY), top);
+            do {
+                sum = ones = sum16_zero();
+                add_above(z, (real)tau, &sum, &ones);
+            } while (better_tau(&sum, &ones, &tau, &count));
+            block_store(y, n, block_above(z, m_any(block_odd(z)) ? (real)NAN : (real)tau));
+            continue;
+        }
         vmask odd = v_ne(v_zero(), v_zero());
         for (ptrdiff_t i = 0; i < n; i += BLOCK) {
             const block z = block_minus(block_load(x + i, n - i, top), top);
-            EACH_VECTOR(v) odd = m_or(odd, v_ne(z.v[v], z.v[v]));
+            odd = m_or(odd, block_odd(z));
             block_store(y + i, n - i, z);
         }
-        double tau = -1, count = (double)n + 1, former;
         do {
-            sum16 sum = sum16_zero(), ones = sum16_zero();
-            const vreal above = v_set((real)tau);
-            for (ptrdiff_t i = 0; i < n; i += BLOCK) {
-                block z = block_load(y + i, n - i, (real)-INFINITY), one = z;
-                EACH_VECTOR(v)
-                {
-                    const vmask in = v_gt(z.v[v], above);
-                    z.v[v] = v_select(in, z.v[v], v_zero());
-                    one.v[v] = v_select(in, v_set(1), v_zero());
-                }
-                block_add(&sum, z);
-                block_add(&ones, one);
-            }
-            former = count;
-            count = sum16_total(&ones);
-            tau = (sum16_total(&sum) - 1) / count;
-        } while (count < former && count > 0);
+            sum = ones = sum16_zero();
+            for (ptrdiff_t i = 0; i < n; i += BLOCK)
+                add_above(block_load(y + i, n - i, (real)-INFINITY), (real)tau, &sum, &ones);
+        } while (better_tau(&sum, &ones, &tau, &count));
         const real minus = m_any(odd) ? (real)NAN : (real)tau;
-        for (ptrdiff_t i = 0; i < n; i += BLOCK) {
-            block z = block_minus(block_load(y + i, n - i, 0), minus);
-            EACH_VECTOR(v) z.v[v] = v_atleast(z.v[v], 0);
-            block_store(y + i, n - i, z);
-        }
+        for (ptrdiff_t i = 0; i < n; i += BLOCK)
+            block_store(y + i, n - i, block_above(block_load(y + i, n - i, 0), minus));
     }
 }
 

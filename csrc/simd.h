@@ -21,6 +21,7 @@
    v_top(a)                        the largest lane
    v_bits v_real i_set i_add i_sub i_and i_or i_shl i_shr(logical)   bit work; v_fromint(i) for |i| < 2^21
    v_transpose(p, row, out, out_row)   turn VL rows of TRANSPOSE_COLUMNS elements into that many vectors
+   w_half w_load w_total           doubles from half of a vector, or from memory; the sum of their lanes, halves with halves
    sum16                           sixteen running sums in double, one per virtual lane, whatever VL is */
 #ifndef FNN_SIMD_H
 #define FNN_SIMD_H
@@ -92,8 +93,9 @@ FNN_INLINE void v_store_tail(real *p, vreal a, vtail n)
 {
     real lane[VL];
     v_store(lane, a);
-    for (size_t i = 0; i < n; i++)
-        p[i] = lane[i];
+    FNN_UNROLL for (size_t i = 0; i < VL; i++)
+        if (i < n)
+            p[i] = lane[i];
 }
 #endif
 

@@ -77,6 +77,11 @@ FNN_INLINE vwide w_half(vreal a, int half) { return half ? vcvt_high_f64_f32(a) 
 #endif
 FNN_INLINE vwide w_add(vwide a, vwide b) { return vaddq_f64(a, b); }
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return vmulq_f64(a, b); }
+#if FNN_DOUBLE
+FNN_INLINE vwide w_load(const real *p) { return vld1q_f64(p); }
+#else
+FNN_INLINE vwide w_load(const real *p) { return vcvt_f64_f32(vld1_f32(p)); }
+#endif
 FNN_INLINE vwide w_set(double a) { return vdupq_n_f64(a); }
 FNN_INLINE void w_store(double *p, vwide a) { vst1q_f64(p, a); }
 

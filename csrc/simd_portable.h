@@ -70,6 +70,7 @@ FNN_INLINE vwide w_half(vreal a, int half)
 }
 FNN_INLINE vwide w_add(vwide a, vwide b) { return a + b; }
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return a * b; }
+FNN_INLINE vwide w_load(const real *p) { return *p; }
 FNN_INLINE vwide w_set(double a) { return a; }
 FNN_INLINE void w_store(double *p, vwide a) { *p = a; }
 

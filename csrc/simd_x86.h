@@ -179,6 +179,18 @@ FNN_INLINE vwide w_half(vreal a, int half) { return _mm_cvtps_pd(half ? _mm_move
 #endif
 FNN_INLINE vwide w_add(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, add_pd)(a, b); }
 FNN_INLINE vwide w_mul(vwide a, vwide b) { return FNN_JOIN2(FNN_PREFIX, mul_pd)(a, b); }
+#if FNN_DOUBLE
+FNN_INLINE vwide w_load(const real *p) { return v_load(p); }
+#elif FNN_BITS == 512
+FNN_INLINE vwide w_load(const real *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+#elif FNN_BITS == 256
+FNN_INLINE vwide w_load(const real *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+#else
+FNN_INLINE vwide w_load(const real *p)
+{
+    return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+#endif
 FNN_INLINE vwide w_set(double a) { return FNN_JOIN2(FNN_PREFIX, set1_pd)(a); }
 FNN_INLINE void w_store(double *p, vwide a) { FNN_JOIN2(FNN_PREFIX, storeu_pd)(p, a); }
 

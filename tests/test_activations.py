@@ -177,7 +177,9 @@ def test_kinks(name, parameters, dtype):
 
 
 def test_kinks_asked_for():
-    at = lambda name, x, **p: activations.derivative(name, **p)(float(x)).item()  # noqa: E731
+    def at(name, x, **parameters):
+        return activations.derivative(name, **parameters)(float(x)).item()
+
     assert at("relu", 0) == 0 == at("step", 0)
     assert at("leaky_relu", 0) == 0.2
     assert at("relu6", 0) == 0 == at("relu6", 6)
@@ -328,7 +330,9 @@ def test_rows(name, n, dtype):
     if name in ("softmax", "sparsemax"):
         np.testing.assert_allclose(y.sum(axis=1), 1, rtol=n * np.finfo(dtype).eps)
     dy = samples(y.shape, dtype, seed=4)
-    close(activations.derivative(name)(x, dy), expected_row_gradient(name, x, dy), dtype, rtol=256, atol=64 * math.sqrt(n))
+    close(
+        activations.derivative(name)(x, dy), expected_row_gradient(name, x, dy), dtype, rtol=256, atol=64 * math.sqrt(n)
+    )
 
 
 @pytest.mark.parametrize("name", ROWWISE)
