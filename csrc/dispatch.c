@@ -62,13 +62,11 @@ static double power(double x, int64_t n)
         memcpy(constant, value, sizeof value);                                                                         \
     }
 #include "optimizers.def"
-#undef OPTIMIZER
 
 const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
 #define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)\
     {#name, #slots, initial, #hypers, text, slots_, name##_remember, name##_constants},
 #include "optimizers.def"
-#undef OPTIMIZER
 };
 
 /* One fnn_api for each instruction set that was compiled in: FNN_HAVE_<isa> comes from the build. */

@@ -241,17 +241,16 @@ extern const fnn_loss_row fnn_loss_rows[FNN_LOSSES];
    fnn_step_rule: the same from h, with all that a step has besides, in the same pass over memory:
      w -= decay w; the rule; average = ema average + (1 - ema) w, where average is not NULL; w = average if overwrite;
      accumulated = 0.
-   fnn_step_gradient: out[n] = h. out may be g.     fnn_accumulate: accumulated[n] += h before accumulation
+   fnn_step_gradient: out[n] = h. out may be g.     fnn_step_accumulate: accumulated[n] += h before accumulation
    fnn_step_squares: the sum of h^2 before the clip, sum16 in double; g may be w.
    fnn_penalties: sums[0] = sum |w|, sums[1] = sum w^2, likewise.
-   fnn_average: the average, and w = average if overwrite, by themselves.
-   fnn_non_negative: w[n] = max(w, 0)     fnn_scale: w[n] *= factor
+   fnn_step_average: the average, and w = average if overwrite, by themselves.
+   fnn_non_negative: w[n] = max(w, 0)     fnn_scale_piece: w[n] *= factor
    fnn_column_squares: sums[j] = sum_i w[i * w_row + j]^2 for j < columns <= FNN_COLUMNS; sums has FNN_COLUMNS places.
    fnn_scale_columns: w[i * w_row + j] *= factors[j]; all FNN_COLUMNS factors are read. */
 enum {
 #define OPTIMIZER(name, ...) FNN_OPTIMIZER_##name,
 #include "optimizers.def"
-#undef OPTIMIZER
     FNN_OPTIMIZERS
 };
 enum { FNN_SLOTS = 3, FNN_CONSTANTS = 6, FNN_HYPERS = 4, FNN_COLUMNS = 64 };
@@ -262,29 +261,29 @@ typedef struct {
     int overwrite;
 } fnn_step;
 #define FNN_OPTIMIZER_HELPERS(real)                                                                                    \
-    void (*update[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constants);   \
-    void (*step[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,            \
+    void (*rule[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constants);     \
+    void (*step_rule[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,       \
                                  real *average, const double *constants, const fnn_step *s);                           \
-    void (*gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out,                    \
+    void (*step_gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out,               \
                      const fnn_step *s);                                                                               \
-    void (*accumulate)(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s);               \
-    double (*squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);          \
+    void (*step_accumulate)(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s);          \
+    double (*step_squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);     \
     void (*penalties)(ptrdiff_t n, const real *w, double *sums);                                                       \
-    void (*average)(ptrdiff_t n, real *w, real *average, const fnn_step *s);                                           \
+    void (*step_average)(ptrdiff_t n, real *w, real *average, const fnn_step *s);                                      \
     void (*non_negative)(ptrdiff_t n, real *w);                                                                        \
-    void (*scale)(ptrdiff_t n, real *w, double factor);                                                                \
+    void (*scale_piece)(ptrdiff_t n, real *w, double factor);                                                          \
     void (*column_squares)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, const real *w, double *sums);           \
     void (*scale_columns)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, real *w, const double *factors);
-#define fnn_rule(rule, n, w, g, slot, constants) FNN_OF(w)->update[rule](n, w, g, slot, constants)
-#define fnn_step_rule(rule, n, w, g, slot, accumulated, average, constants, s)                                         \
-    FNN_OF(w)->step[rule](n, w, g, slot, accumulated, average, constants, s)
-#define fnn_step_gradient(n, w, g, accumulated, out, s) FNN_OF(w)->gradient(n, w, g, accumulated, out, s)
-#define fnn_accumulate(n, w, g, accumulated, s) FNN_OF(w)->accumulate(n, w, g, accumulated, s)
-#define fnn_step_squares(n, w, g, accumulated, s) FNN_OF(w)->squares(n, w, g, accumulated, s)
+#define fnn_rule(which, n, w, g, slot, constants) FNN_OF(w)->rule[which](n, w, g, slot, constants)
+#define fnn_step_rule(which, n, w, g, slot, accumulated, average, constants, s)                                        \
+    FNN_OF(w)->step_rule[which](n, w, g, slot, accumulated, average, constants, s)
+#define fnn_step_gradient(n, w, g, accumulated, out, s) FNN_OF(w)->step_gradient(n, w, g, accumulated, out, s)
+#define fnn_step_accumulate(n, w, g, accumulated, s) FNN_OF(w)->step_accumulate(n, w, g, accumulated, s)
+#define fnn_step_squares(n, w, g, accumulated, s) FNN_OF(w)->step_squares(n, w, g, accumulated, s)
 #define fnn_penalties(n, w, sums) FNN_OF(w)->penalties(n, w, sums)
-#define fnn_average(n, w, average_, s) FNN_OF(w)->average(n, w, average_, s)
+#define fnn_step_average(n, w, a, s) FNN_OF(w)->step_average(n, w, a, s)
 #define fnn_non_negative(n, w) FNN_OF(w)->non_negative(n, w)
-#define fnn_scale(n, w, factor) FNN_OF(w)->scale(n, w, factor)
+#define fnn_scale_piece(n, w, factor) FNN_OF(w)->scale_piece(n, w, factor)
 #define fnn_column_squares(rows, columns, w_row, w, sums) FNN_OF(w)->column_squares(rows, columns, w_row, w, sums)
 #define fnn_scale_columns(rows, columns, w_row, w, factors) FNN_OF(w)->scale_columns(rows, columns, w_row, w, factors)
 

@@ -61,17 +61,15 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     .mine = mine,
     .mined_gradient = mined_gradient,
     FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
-    .update =
+    .rule =
         {
 #define OPTIMIZER(name, ...) name##_update,
 #include "optimizers.def"
-#undef OPTIMIZER
         },
-    .step =
+    .step_rule =
         {
 #define OPTIMIZER(name, ...) name##_step,
 #include "optimizers.def"
-#undef OPTIMIZER
         },
     FNN_ROW_ENTRIES        /* rows.h */
     FNN_NORM_ENTRIES       /* norms.h */

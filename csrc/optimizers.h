@@ -231,7 +231,6 @@ static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_ste
             FNN_JOIN2(name, _step_at)(i, (size_t)(n - i), w, g, slot, accumulated, average, k, &f);                    \
     }
 #include "optimizers.def"
-#undef OPTIMIZER
 
 /* ------------------------------------------------------------------------------------------------------ constraints */
 
@@ -279,6 +278,7 @@ static void optimizer_scale_columns(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 }
 
 #define FNN_OPTIMIZER_ENTRIES                                                                                          \
-    .gradient = optimizer_gradient, .accumulate = optimizer_accumulate, .squares = optimizer_squares,                  \
-    .penalties = optimizer_penalties, .average = optimizer_average, .non_negative = optimizer_non_negative,            \
-    .scale = optimizer_scale, .column_squares = optimizer_column_squares, .scale_columns = optimizer_scale_columns,
+    .step_gradient = optimizer_gradient, .step_accumulate = optimizer_accumulate, .step_squares = optimizer_squares,   \
+    .penalties = optimizer_penalties, .step_average = optimizer_average, .non_negative = optimizer_non_negative,       \
+    .scale_piece = optimizer_scale, .column_squares = optimizer_column_squares,                                        \
+    .scale_columns = optimizer_scale_columns,

@@ -41,14 +41,14 @@ cdef extern from "fnn.h" nogil:
     void fnn_step_gradient(
         ptrdiff_t n, const void *w, const void *g, const void *accumulated, void *out, const fnn_step *s
     ) noexcept
-    void fnn_accumulate(ptrdiff_t n, const void *w, const void *g, void *accumulated, const fnn_step *s) noexcept
+    void fnn_step_accumulate(ptrdiff_t n, const void *w, const void *g, void *accumulated, const fnn_step *s) noexcept
     double fnn_step_squares(
         ptrdiff_t n, const void *w, const void *g, const void *accumulated, const fnn_step *s
     ) noexcept
     void fnn_penalties(ptrdiff_t n, const void *w, double *sums) noexcept
-    void fnn_average(ptrdiff_t n, void *w, void *average, const fnn_step *s) noexcept
+    void fnn_step_average(ptrdiff_t n, void *w, void *average, const fnn_step *s) noexcept
     void fnn_non_negative(ptrdiff_t n, void *w) noexcept
-    void fnn_scale(ptrdiff_t n, void *w, double factor) noexcept
+    void fnn_scale_piece(ptrdiff_t n, void *w, double factor) noexcept
     void fnn_column_squares(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, const void *w, double *sums) noexcept
     void fnn_scale_columns(
         ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t w_row, void *w, const double *factors

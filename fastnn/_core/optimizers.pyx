@@ -77,7 +77,7 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
     cdef int i
     if g == NULL or work.phase == AVERAGE:
         if average != NULL and work.phase != SUMS and work.phase != GRADIENTS:
-            fnn_average(piece.size, w, average, &s)
+            fnn_step_average(piece.size, w, average, &s)
         return
     s.l1 = segment.l1
     s.l2 = segment.l2
@@ -89,9 +89,9 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
     elif work.phase == GRADIENTS:
         fnn_step_gradient(piece.size, w, g, accumulated, (<real *>work.out[piece.segment]) + piece.start, &s)
     elif work.phase == ACCUMULATE:
-        fnn_accumulate(piece.size, w, g, accumulated, &s)
+        fnn_step_accumulate(piece.size, w, g, accumulated, &s)
         if average != NULL:
-            fnn_average(piece.size, w, average, &s)
+            fnn_step_average(piece.size, w, average, &s)
     else:
         for i in range(3):
             slot[i] = at(plan.slot[i], place, kind)
@@ -237,7 +237,7 @@ cdef void constrain_lines(Constrained *job, ptrdiff_t index, const real *kind) n
         for i in range(index * job.lines, min((index + 1) * job.lines, c.outer)):
             w = (<real *>job.w) + i * c.reduced
             sums[0] = fnn_step_squares(c.reduced, w, w, <const real *>NULL, &plain)
-            fnn_scale(c.reduced, w, norm_factor(sums[0], c))
+            fnn_scale_piece(c.reduced, w, norm_factor(sums[0], c))
     else:
         columns = (c.inner + FNN_COLUMNS - 1) // FNN_COLUMNS
         first = index % columns * FNN_COLUMNS
