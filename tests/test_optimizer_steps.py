@@ -18,21 +18,21 @@ from fastnn import constraints, optimizers, regularizers
 from fastnn.optimizers import schedules
 
 RULES = {
-    "sgd": lambda **o: optimizers.SGD(**o),
+    "sgd": optimizers.SGD,
     "momentum": lambda **o: optimizers.SGD(momentum=0.9, **o),
     "nesterov": lambda **o: optimizers.SGD(momentum=0.9, nesterov=True, **o),
-    "rmsprop": lambda **o: optimizers.RMSprop(**o),
+    "rmsprop": optimizers.RMSprop,
     "rmsprop_momentum": lambda **o: optimizers.RMSprop(momentum=0.9, **o),
     "rmsprop_centered": lambda **o: optimizers.RMSprop(centered=True, **o),
     "rmsprop_centered_momentum": lambda **o: optimizers.RMSprop(centered=True, momentum=0.9, **o),
-    "adagrad": lambda **o: optimizers.Adagrad(**o),
-    "adadelta": lambda **o: optimizers.Adadelta(**o),
-    "adam": lambda **o: optimizers.Adam(**o),
+    "adagrad": optimizers.Adagrad,
+    "adadelta": optimizers.Adadelta,
+    "adam": optimizers.Adam,
     "amsgrad": lambda **o: optimizers.Adam(amsgrad=True, **o),
-    "adamax": lambda **o: optimizers.Adamax(**o),
-    "nadam": lambda **o: optimizers.Nadam(**o),
-    "lion": lambda **o: optimizers.Lion(**o),
-    "rprop": lambda **o: optimizers.Rprop(**o),
+    "adamax": optimizers.Adamax,
+    "nadam": optimizers.Nadam,
+    "lion": optimizers.Lion,
+    "rprop": optimizers.Rprop,
 }
 EVERYTHING = {"weight_decay": 0.1, "use_ema": True, "ema_overwrite_frequency": 3, "loss_scale_factor": 2.0}
 SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 1000]

@@ -359,7 +359,7 @@ class Optimizer:
         dtype: npt.DTypeLike | None = None,
         name: str | None = None,
     ) -> FloatArray:
-        """An array that belongs to the optimizer's state, of "zeros", "ones", a number or what f(shape, dtype) gives."""
+        """An array that belongs to the state: of "zeros", "ones", a number or what f(shape, dtype) gives."""
         dtype = _validate.float_dtype(dtype or np.float32)
         result = np.zeros(tuple(shape), dtype)
         if callable(initializer):
