@@ -16,6 +16,21 @@ const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS] = {
 #include "activations.def"
 };
 
+const fnn_loss_row fnn_loss_rows[FNN_LOSSES] = {
+#define REDUCTION_MEAN 'M'
+#define REDUCTION_SUM 'S'
+#define LAYOUT_ROWS 'R'
+#define LAYOUT_LABELS 'L'
+#define LAYOUT_PAIRS 'P'
+#define LAYOUT_TRIPLETS 'T'
+#define LOSS(name, reduction, where, value, slope, parameters, kinks, formula)                                         \
+    {#name, formula, parameters, kinks, 'R', REDUCTION_##reduction},
+#define LOSS_OF_ROWS(name, layout, parameters, kinks, formula) {#name, formula, parameters, kinks, LAYOUT_##layout, 'W'},
+#include "losses.def"
+#undef LOSS
+#undef LOSS_OF_ROWS
+};
+
 /* One fnn_api for each instruction set that was compiled in: FNN_HAVE_<isa> comes from the build. */
 #define DECLARE(isa_name)                                                                                              \
     extern const fnn_table_f32 fnn_f32_##isa_name;                                                                     \
@@ -28,6 +43,7 @@ const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS] = {
         .f64 = &fnn_f64_##isa_name,                                                                                    \
         .activation_rows = fnn_activation_rows,                                                                        \
         .row_activation_rows = fnn_row_activation_rows,                                                                \
+        .loss_rows = fnn_loss_rows,                                                                                    \
         .parallel = fnn_parallel,                                                                                      \
         .get_threads = fnn_get_threads,                                                                                \
         .set_threads = fnn_set_threads,                                                                                \

@@ -179,8 +179,55 @@ extern const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS];
 #define fnn_prelu_derivative(rows, n, x, slope, dy, dx) FNN_OF(x)->prelu_derivative(rows, n, x, slope, dy, dx)
 #define fnn_prelu_slopes(rows, n, stride, x, dy, dslope) FNN_OF(x)->prelu_slopes(rows, n, stride, x, dy, dslope)
 
-/* Losses (losses.def, losses.h) */
-#define FNN_LOSS_HELPERS(real)
+/* Losses (losses.def, losses.h): the rows of the table are numbered FNN_LOSS_<name>.
+
+   fnn_loss: values[r] = loss of sample r and dy[r] = scale[r] d values[r] / d y_pred[r], in one pass, for `rows` samples;
+   scale NULL stands for `common` at every row. values or dy may be NULL, and dy may be y_pred. What a sample of y_true
+   and y_pred is, the row's layout says:
+     'R' rows      y_true[rows, d]          y_pred[rows, d]       d >= 1
+     'L' labels    y_true[rows] int32       y_pred[rows, d]       labels in 0..d-1, or the ignored class
+     'P' pairs     y_true[rows]             y_pred[rows, 2, d]
+     'T' triplets  y_true is not read       y_pred[rows, 3, d]
+   parameters holds the loss's parameters, in the table's order. A row's results do not depend on the rows around it.
+
+   fnn_mine: finds triplets in x[B, d]: those of one anchor, with a positive of its own label and a negative of another.
+     parameters   margin; squared; semi_hard. 0: the farthest positive with the nearest negative. 1: every positive, with
+                  the nearest negative that is farther than it or, if there is none, with the farthest negative
+     value        the mean over the anchor's triplets of max(0, d(a, p) - d(a, n) + margin); 0 if it has none
+     distance[B]  d(anchor, j), and weight[B] = d value / d distance[j]
+   Returns whether the anchor has both a positive and a negative.
+
+   fnn_mined_gradient: dx[d] = d (sum_r scale[r] values[r]) / d x[i], from all rows of distance[B, B] and weight[B, B]. */
+enum {
+#define LOSS(name, ...) FNN_LOSS_##name,
+#define LOSS_OF_ROWS LOSS
+#include "losses.def"
+#undef LOSS
+#undef LOSS_OF_ROWS
+    FNN_LOSSES
+};
+#define FNN_LOSS_HELPERS(real)                                                                                         \
+    void (*loss[FNN_LOSSES])(ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values,      \
+                             real *dy, const double *scale, double common, const double *parameters);                  \
+    int (*mine)(ptrdiff_t anchor, ptrdiff_t B, ptrdiff_t d, const real *x, const int32_t *labels, double *value,       \
+                double *distance, double *weight, const double *parameters);                                           \
+    void (*mined_gradient)(ptrdiff_t i, ptrdiff_t B, ptrdiff_t d, const real *x, const double *distance,               \
+                           const double *weight, const double *scale, double common, real *dx,                         \
+                           const double *parameters);
+#define fnn_loss(kind, rows, d, y_true, y_pred, values, dy, scale, common, parameters)                                 \
+    FNN_OF(y_pred)->loss[kind](rows, d, y_true, y_pred, values, dy, scale, common, parameters)
+#define fnn_mine(anchor, B, d, x, labels, value, distance, weight, parameters)                                         \
+    FNN_OF(x)->mine(anchor, B, d, x, labels, value, distance, weight, parameters)
+#define fnn_mined_gradient(i, B, d, x, distance, weight, scale, common, dx, parameters)                                \
+    FNN_OF(x)->mined_gradient(i, B, d, x, distance, weight, scale, common, dx, parameters)
+
+/* What Python needs to know of a row of losses.def. reduction: 'M' for the mean and 'S' for the sum of the formula over the last
+   axis, 'W' where the formula is that of a whole sample. */
+typedef struct {
+    const char *name, *formula, *parameters, *kinks; /* "delta=1.0", "1,1:-0.5" (y,p:slope there), or "" */
+    char layout, reduction;
+} fnn_loss_row;
+extern const fnn_loss_row fnn_loss_rows[FNN_LOSSES];
 
 /* Optimizers (optimizers.def, optimizers.h) */
 #define FNN_OPTIMIZER_HELPERS(real)
@@ -298,6 +345,7 @@ typedef struct {
     const fnn_table_f32 *f32;
     const fnn_table_f64 *f64;
     const fnn_activation_row *activation_rows, *row_activation_rows;
+    const fnn_loss_row *loss_rows;
     void (*parallel)(fnn_task task, void *context, int64_t count, int threads);
     int (*get_threads)(void);
     int (*set_threads)(int count);

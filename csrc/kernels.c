@@ -50,7 +50,16 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
 #define ROW_ACTIVATION(name, ...) name##_backward,
 #include "activations.def"
         },
-    FNN_LOSS_ENTRIES       /* losses.h */
+    .loss =
+        {
+#define LOSS(name, ...) name##_loss,
+#define LOSS_OF_ROWS LOSS
+#include "losses.def"
+#undef LOSS
+#undef LOSS_OF_ROWS
+        },
+    .mine = mine,
+    .mined_gradient = mined_gradient,
     FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
     FNN_ROW_ENTRIES        /* rows.h */
     FNN_NORM_ENTRIES       /* norms.h */

@@ -17,11 +17,20 @@ cdef extern from "fnn.h" nogil:
         const char *kinks
         char reads
 
+    ctypedef struct fnn_loss_row:
+        const char *name
+        const char *formula
+        const char *parameters
+        const char *kinks
+        char layout
+        char reduction
+
     ctypedef struct fnn_api:
         const char *isa
         int has_fma
         const fnn_activation_row *activation_rows
         const fnn_activation_row *row_activation_rows
+        const fnn_loss_row *loss_rows
 
     const fnn_api *fnn
     const fnn_api *fnn_choose(const char *at_most)
