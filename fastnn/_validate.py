@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-FloatArray: TypeAlias = "npt.NDArray[np.float32] | npt.NDArray[np.float64]"
+FloatArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -41,7 +41,7 @@ def numbers(value: Any, name: str) -> npt.NDArray[Any]:
     return array
 
 
-def floats(value: Any, name: str, dtype: npt.DTypeLike = None) -> FloatArray:
+def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatArray:
     """A C-contiguous float32 or float64 array. With no dtype asked for, float32 and float64 stay what they are, float16
     becomes float32, and everything else float64."""
     array = numbers(value, name)
@@ -82,13 +82,19 @@ def same_shape(array: npt.NDArray[Any], name: str, like: npt.NDArray[Any], like_
         )
 
 
+def whole_numbers(array: npt.NDArray[Any], name: str) -> None:
+    """Refuse class labels with a fraction, and NaN and infinity."""
+    wrong = ~np.isfinite(array) | (array != np.floor(array)) if array.dtype.kind == "f" else np.zeros(0, bool)
+    if wrong.any():
+        raise ValueError(f"{name}: class labels must be whole numbers, got {array[wrong].flat[0]!r}")
+
+
 def labels(
     value: Any, name: str, classes: int, ignore: int | None = None, of: str = "the classes of y_pred's last axis"
 ) -> npt.NDArray[np.int32]:
     """Class numbers 0..classes-1 (or `ignore`) as a contiguous int32 array."""
     array = numbers(value, name)
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
-        raise ValueError(f"{name}: class labels must be whole numbers, got {array[array != np.floor(array)].flat[0]!r}")
+    whole_numbers(array, name)
     wrong = (array < 0) | (array >= classes)
     if ignore is not None:
         wrong &= array != ignore
@@ -150,6 +156,13 @@ def integer(value: Any, name: str, *, minimum: int | None = None, maximum: int |
     return result
 
 
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
 def choice(value: Any, name: str, names: Iterable[str]) -> str:
     """One of a set of names; an unknown one is answered with the nearest."""
     known = list(names)
@@ -158,3 +171,78 @@ def choice(value: Any, name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(value), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name}: unknown name {value!r}{hint} (known: {', '.join(sorted(known))})")
+
+
+# Targets, predictions and weights of a loss or a metric.
+
+
+def predictions(value: Any, name: str = "y_pred", dtype: npt.DTypeLike | None = None) -> FloatArray:
+    """Predictions: floats with at least one axis, the last of which is not empty. NaN and infinity pass."""
+    array = floats(value, name, dtype)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"{name}: expected predictions of shape (samples, ..., outputs), got shape {array.shape}")
+    return array
+
+
+def targets(value: Any, y_pred: FloatArray, name: str = "y_true") -> tuple[FloatArray, FloatArray]:
+    """Finite targets of y_pred's shape and dtype. Where ranks differ by an axis of one, the two are brought together as
+    Keras does: (N,) and (N, 1) are both taken as (N, 1). Nothing else is broadcast. Returns both arrays."""
+    y_true = floats(value, name, y_pred.dtype)
+    finite(y_true, name)
+    shape, wanted = y_true.shape, y_pred.shape
+    if y_true.ndim == y_pred.ndim + 1 and shape[-1] == 1:
+        if y_pred.ndim == 1:
+            y_pred = y_pred[:, np.newaxis]
+        else:
+            y_true = y_true[..., 0]
+    elif y_pred.ndim == y_true.ndim + 1 and wanted[-1] == 1:
+        if y_true.ndim == 1:
+            y_true = y_true[:, np.newaxis]
+        else:
+            y_pred = y_pred[..., 0]
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"{name} has shape {shape} but y_pred has shape {wanted}; they must be the same (nothing is broadcast)"
+        )
+    return y_true, y_pred
+
+
+def among(array: npt.NDArray[Any], name: str, allowed: tuple[float, ...], meaning: str) -> None:
+    """Refuse values that are not among the allowed, naming the first place."""
+    wrong = ~np.isin(array, allowed)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"{name}: expected {meaning}, got {array[where]} at index {where}")
+
+
+def in_unit_interval(array: npt.NDArray[Any], name: str) -> None:
+    """Refuse values outside 0..1, naming the first place."""
+    wrong = (array < 0) | (array > 1)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"{name}: expected labels or probabilities from 0 to 1, got {array[where]} at index {where}")
+
+
+def hinge_labels(array: npt.NDArray[Any], name: str) -> None:
+    """Refuse what is neither all -1 / +1 nor all 0 / 1."""
+    among(array, name, (-1, 0, 1), "labels -1 and +1, or 0 and 1")
+    if (array == 0).any() and (array == -1).any():
+        raise ValueError(f"{name}: has both 0 and -1 as labels; use -1 and +1, or 0 and 1")
+
+
+def sample_weights(value: Any, shape: tuple[int, ...], name: str = "sample_weight") -> npt.NDArray[np.float64]:
+    """Finite weights for losses of the given shape: one number, or an array whose axes are the first ones of the losses
+    (so (N,) weighs samples, whatever follows). Axes after the first may be of length one."""
+    weights = np.asarray(floats(value, name), dtype=np.float64)
+    finite(weights, name)
+    given = weights.shape
+    while weights.ndim > len(shape) and weights.shape[-1] == 1:
+        weights = weights[..., 0]
+    fits = weights.ndim <= len(shape) and all(
+        w == n or (axis > 0 and w == 1) for axis, (w, n) in enumerate(zip(weights.shape, shape, strict=False))
+    )
+    if not fits:
+        cure = "pass one weight per sample" if shape else "give y_true and y_pred the shape (samples, 1)"
+        raise ValueError(f"{name}: expected the shape {shape} of the losses or its first axes, got {given}; {cure}")
+    weights = weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim))
+    return np.ascontiguousarray(np.broadcast_to(weights, shape))
