@@ -444,7 +444,8 @@ static void sparse_categorical_crossentropy_loss(LOSS_ARGUMENTS)
                 continue;
             /* d = -1 / o at the label, so sum_k d_k o_k = -1 */
             const int flat = skip || o[i] < FNN_EPSILON || o[i] > ALMOST_ONE;
-            const double factor = flat ? 0 : (scale ? scale[r + i] : common) / sum[i];
+            const double still = skip ? 0 : sum[i] - sum[i]; /* 0, but NaN where the sum is no number */
+            const double factor = flat ? still : (scale ? scale[r + i] : common) / sum[i];
             real *const row = dy + (r + i) * d;
             for (ptrdiff_t k = 0; k < d; k++)
                 row[k] = (real)factor;

@@ -46,7 +46,8 @@ def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatAr
     becomes float32, and everything else float64."""
     array = numbers(value, name)
     if dtype is None:
-        dtype = array.dtype if array.dtype in FLOATS else np.float32 if array.dtype == np.float16 else np.float64
+        native = array.dtype.newbyteorder("=")
+        dtype = native if native in FLOATS else np.float32 if native == np.float16 else np.float64
     # ascontiguousarray would make a 0-d array 1-d, and keeps foreign byte orders
     return np.asarray(array, dtype=np.dtype(dtype).newbyteorder("="), order="C")
 

@@ -45,8 +45,8 @@ class Contrastive(TableLoss):
         self.margin = _validate.number(margin, "margin", minimum=0)
 
     def _table_samples(self, y_true: Any, y_pred: Any) -> Samples:
-        given = _validate.predictions(y_pred, "y_pred", self._dtype)
-        pairs = given.ndim == 3 and given.shape[1] == 2
+        given = _validate.floats(y_pred, "y_pred", self._dtype)
+        pairs = given.ndim == 3 and given.shape[1] == 2 and given.shape[2] > 0
         if not (pairs or given.ndim == 1 or (given.ndim == 2 and given.shape[1] == 1)):
             raise ValueError(
                 "y_pred: expected pairs of embeddings, shape (N, 2, d), or distances, shape (N,) or (N, 1), got shape "
