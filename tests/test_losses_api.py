@@ -135,7 +135,13 @@ def test_dtypes():
     assert losses.MeanSquaredError(reduction="none", dtype="float32")([[0.0]], [[1.0]]).dtype == np.float32
     assert losses.MeanSquaredError(dtype="float64").gradient([[0]], np.ones((1, 1), np.float32)).dtype == np.float64
     sparse = losses.SparseCategoricalCrossentropy(from_logits=True)
-    for labels in (np.array([1, 0], np.uint8), np.array([1.0, 0.0], np.float32), [1, 0], np.array([[1], [0]]), [True, False]):
+    for labels in (
+        np.array([1, 0], np.uint8),
+        np.array([1.0, 0.0], np.float32),
+        [1, 0],
+        np.array([[1], [0]]),
+        [True, False],
+    ):
         assert sparse(labels, [[0.0, 3.0], [3.0, 0.0]]) == sparse([1, 0], [[0.0, 3.0], [3.0, 0.0]])
 
 

@@ -81,7 +81,9 @@ def test_functions_are_those_of_keras(keras, case: Case):
     np.testing.assert_allclose(getattr(losses, case.name)(y, p, **case.options), np.asarray(expected), **NEAR)
 
 
-@pytest.mark.parametrize("shapes", [((6,), (6, 1)), ((6, 1), (6,)), ((6,), (6,)), ((2, 3, 1), (2, 3)), ((2, 3), (2, 3, 1))])
+@pytest.mark.parametrize(
+    "shapes", [((6,), (6, 1)), ((6, 1), (6,)), ((6,), (6,)), ((2, 3, 1), (2, 3)), ((2, 3), (2, 3, 1))]
+)
 def test_ranks_are_brought_together_as_in_keras(keras, shapes):
     r = np.random.default_rng(3)
     y, p = (r.normal(size=shape) for shape in shapes)
