@@ -10,8 +10,8 @@
 #define LOSS_SHORT 16   /* rows shorter than this are summed one number after the other */
 
 #define LOSS_ARGUMENTS                                                                                                 \
-    ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values, real *dy, const double *scale, \
-        double common, const double *parameters
+    ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values, real *dy,                     \
+        const double *scale, double common, const double *parameters
 
 /* i = 0, step, 2 step, ... below count, with n = min(step, count - i) */
 #define IN_STEPS(i, n, step, count)                                                                                    \
@@ -174,7 +174,8 @@ FNN_INLINE focal_term focal(vreal y, vreal p, vreal q, const double *parameters)
     const vreal miss = v_add(v_mul(y, q), v_mul(other, p)), focus = power(miss, gamma);
     const vreal d_focus = v_mul(power_slope(miss, gamma), v_sub(other, y));
     const vreal entropy = binary_value(y, p, q), d_entropy = binary_slope(y, p, q);
-    const vreal weight = parameters[2] != 0 ? v_add(v_mul(y, v_set((real)alpha)), v_mul(other, v_set((real)(1 - alpha)))) : one;
+    const vreal balance = v_add(v_mul(y, v_set((real)alpha)), v_mul(other, v_set((real)(1 - alpha))));
+    const vreal weight = parameters[2] != 0 ? balance : one;
     const focal_term f = {v_mul(weight, v_mul(focus, entropy)),
                           v_mul(weight, v_add(v_mul(focus, d_entropy), v_mul(d_focus, entropy)))};
     return f;
@@ -221,8 +222,8 @@ static void elementwise_loss(LOSS_ARGUMENTS, loss_terms terms, int mean)
             const ptrdiff_t at = r * d + i;
             terms(m, y + at, y_pred + at, value, slope, parameters);
             if (dy)
-                scale_slopes(d <= LOSS_BLOCK ? n : 1, d <= LOSS_BLOCK ? d : m, slope, dy + at, scale ? scale + r : NULL, common,
-                             divisor);
+                scale_slopes(d <= LOSS_BLOCK ? n : 1, d <= LOSS_BLOCK ? d : m, slope, dy + at, scale ? scale + r : NULL,
+                             common, divisor);
             if (d > LOSS_BLOCK)
                 sum16_row(&s, m, value);
         }
