@@ -22,12 +22,8 @@
 /* s += t[n], where only a row's last piece may have an n that is not a multiple of sixteen */
 static void sum16_row(sum16 *s, ptrdiff_t n, const real *t)
 {
-    ptrdiff_t i = 0;
-    for (; i + SUM_LANES <= n; i += SUM_LANES)
-        FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++) sum16_add(s, v, v_load(t + i + v * VL));
-    FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-        if (n - i > v * VL)
-            sum16_add(s, v, v_load_n(t + i + v * VL, (size_t)(n - i - v * VL)));
+    for (ptrdiff_t i = 0; i < n; i += BLOCK)
+        block_add(s, block_load(t + i, n - i, 0));
 }
 
 static double row_sum(ptrdiff_t d, const real *t)
@@ -44,56 +40,20 @@ static double row_sum(ptrdiff_t d, const real *t)
 }
 
 /* a . b, every product in double */
-FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
-{
-    FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
-    {
-        vwide *lane = &s->lane[v * FNN_HALVES + half];
-        *lane = w_add(*lane, w_mul(w_half(a, half), w_half(b, half)));
-    }
-}
 static double row_dot(ptrdiff_t d, const real *a, const real *b)
 {
     sum16 s = sum16_zero();
-    IN_STEPS(i, n, SUM_LANES, d)
-    {
-        FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-            if (n > v * VL) {
-                const size_t m = (size_t)(n - v * VL);
-                sum16_add_product(&s, v, v_load_n(a + i + v * VL, m), v_load_n(b + i + v * VL, m));
-            }
-    }
-    return sum16_total(&s);
-}
-
-/* |a - b + shift|^2, the differences in real, their squares in double */
-static double row_distance(ptrdiff_t d, const real *a, const real *b, real shift)
-{
-    real t[LOSS_BLOCK];
-    sum16 s = sum16_zero();
-    IN_STEPS(i, n, LOSS_BLOCK, d)
-    {
-        for (ptrdiff_t j = 0; j < n; j++)
-            t[j] = (a[i + j] - b[i + j]) + shift;
-        IN_STEPS(j, m, SUM_LANES, n)
-        {
-            FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-                if (m > v * VL) {
-                    const vreal u = v_load_n(t + j + v * VL, (size_t)(m - v * VL));
-                    sum16_add_product(&s, v, u, u);
-                }
-        }
-    }
+    for (ptrdiff_t i = 0; i < d; i += BLOCK)
+        block_add_product(&s, block_load(a + i, d - i, 0), block_load(b + i, d - i, 0));
     return sum16_total(&s);
 }
 
 /* max(x, 0), and NaN for NaN */
 static double above_zero(double x) { return x <= 0 ? 0 : x; }
 
-/* ------------------------------------------------------------------------------------- words of the table's formulas */
+/* ---------------------------------------------------------------------------------- words of the table's formulas */
 
-/* All of them let NaN through: v_min and v_max return their second argument when either is NaN. */
-FNN_INLINE vreal v_clip(vreal x, vreal low, vreal high) { return v_min(high, v_max(low, x)); }
+/* All of them let NaN through. */
 FNN_INLINE vreal v_sign(vreal x) { return v_select(v_gt(v_abs(x), v_zero()), v_copysign(v_set(1), x), x); }
 FNN_INLINE vreal half_step(vreal x) /* the derivative of max(x, 0), with one half at its kink */
 {
@@ -115,6 +75,8 @@ FNN_INLINE vreal huber_value(vreal e, vreal delta)
     return v_select(v_le(size, delta), v_mul(half, v_mul(e, e)), outside);
 }
 
+FNN_INLINE vreal huber_slope(vreal e, double delta) { return v_clip(e, (real)-delta, (real)delta); }
+
 /* With u = exp|e| - 1, cosh e - 1 = u^2 / (2 (1 + u)): log1p of that loses nothing near 0. From |e| = 1 on
    |e| - log 2 + log(1 + exp(-2 |e|)) does not overflow. */
 FNN_INLINE vreal log_cosh_value(vreal e)
@@ -128,7 +90,7 @@ FNN_INLINE vreal log_cosh_value(vreal e)
 
 /* outside of [epsilon, 1 - epsilon], where a clipped probability does not move */
 FNN_INLINE vmask is_clipped(vreal p) { return m_or(v_lt(p, v_set(FNN_EPSILON)), v_gt(p, v_set(ALMOST_ONE))); }
-FNN_INLINE vreal clip_probability(vreal p) { return v_clip(p, v_set(FNN_EPSILON), v_set(ALMOST_ONE)); }
+FNN_INLINE vreal clip_probability(vreal p) { return v_clip(p, FNN_EPSILON, ALMOST_ONE); }
 
 /* binary cross-entropy of the probability p, given with q = 1 - p so that neither end loses digits */
 FNN_INLINE vreal binary_value(vreal y, vreal p, vreal q)
@@ -181,7 +143,7 @@ FNN_INLINE focal_term focal(vreal y, vreal p, vreal q, const double *parameters)
     return f;
 }
 
-/* ------------------------------------------------------------------------------------------------ element by element */
+/* ---------------------------------------------------------------------------------------------- element by element */
 
 typedef void (*loss_terms)(ptrdiff_t n, const real *y_true, const real *y_pred, real *value, real *slope,
                            const double *parameters);
@@ -260,10 +222,7 @@ static void elementwise_loss(LOSS_ARGUMENTS, loss_terms terms, int mean)
         elementwise_loss(rows, d, y_true, y_pred, values, dy, scale, common, parameters, FNN_JOIN2(name, _terms),      \
                          FNN_JOIN2(FNN_IS_, reduction));                                                               \
     }
-#define LOSS_OF_ROWS(...)
 #include "losses.def"
-#undef LOSS
-#undef LOSS_OF_ROWS
 #undef FNN_IS_MEAN
 #undef FNN_IS_SUM
 #undef par

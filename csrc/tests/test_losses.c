@@ -1,6 +1,6 @@
-/* test_losses.c: what must hold of every loss, whatever its formula: one pass or two, one row or many, in place or not, the
-   answers are the same bits, nothing else is touched, and the instruction sets with fma agree. Formulas are tested from
-   Python. Buffers are exactly as long as they should be, for the sanitizers to watch. */
+/* test_losses.c: what must hold of every loss, whatever its formula: one pass or two, one row or many, in place or not,
+   the answers are the same bits, nothing else is touched, and the instruction sets with fma agree. Formulas are tested
+   from Python. Buffers are exactly as long as they should be, for the sanitizers to watch. */
 #include "check.h"
 #include "fnn.h"
 
