@@ -25,10 +25,9 @@ const fnn_loss_row fnn_loss_rows[FNN_LOSSES] = {
 #define LAYOUT_TRIPLETS 'T'
 #define LOSS(name, reduction, where, value, slope, parameters, kinks, formula)                                         \
     {#name, formula, parameters, kinks, 'R', REDUCTION_##reduction},
-#define LOSS_OF_ROWS(name, layout, parameters, kinks, formula) {#name, formula, parameters, kinks, LAYOUT_##layout, 'W'},
+#define LOSS_OF_ROWS(name, layout, parameters, kinks, formula)                                                         \
+    {#name, formula, parameters, kinks, LAYOUT_##layout, 'W'},
 #include "losses.def"
-#undef LOSS
-#undef LOSS_OF_ROWS
 };
 
 /* x^n for n >= 0 by squaring: the same bits on every machine, which a library's pow does not promise */

@@ -181,29 +181,27 @@ extern const fnn_activation_row fnn_row_activation_rows[FNN_ROW_ACTIVATIONS];
 
 /* Losses (losses.def, losses.h): the rows of the table are numbered FNN_LOSS_<name>.
 
-   fnn_loss: values[r] = loss of sample r and dy[r] = scale[r] d values[r] / d y_pred[r], in one pass, for `rows` samples;
-   scale NULL stands for `common` at every row. values or dy may be NULL, and dy may be y_pred. What a sample of y_true
-   and y_pred is, the row's layout says:
+   fnn_loss: values[r] = loss of sample r and dy[r] = scale[r] d values[r] / d y_pred[r], in one pass, for `rows`
+   samples; scale NULL stands for `common` at every row. values or dy may be NULL, and dy may be y_pred. What a sample of
+   y_true and y_pred is, the row's layout says:
      'R' rows      y_true[rows, d]          y_pred[rows, d]       d >= 1
      'L' labels    y_true[rows] int32       y_pred[rows, d]       labels in 0..d-1, or the ignored class
-     'P' pairs     y_true[rows]             y_pred[rows, 2, d]
+     'P' pairs     y_true[rows]             y_pred[rows, 2, d]    margin_ranking: d = 1
      'T' triplets  y_true is not read       y_pred[rows, 3, d]
    parameters holds the loss's parameters, in the table's order. A row's results do not depend on the rows around it.
 
    fnn_mine: finds triplets in x[B, d]: those of one anchor, with a positive of its own label and a negative of another.
-     parameters   margin; squared; semi_hard. 0: the farthest positive with the nearest negative. 1: every positive, with
-                  the nearest negative that is farther than it or, if there is none, with the farthest negative
+     parameters   margin; squared; semi_hard. 0: the farthest positive with the nearest negative. 1: every positive,
+                  with the nearest negative that is farther than it or, if there is none, with the farthest negative
      value        the mean over the anchor's triplets of max(0, d(a, p) - d(a, n) + margin); 0 if it has none
      distance[B]  d(anchor, j), and weight[B] = d value / d distance[j]
    Returns whether the anchor has both a positive and a negative.
 
-   fnn_mined_gradient: dx[d] = d (sum_r scale[r] values[r]) / d x[i], from all rows of distance[B, B] and weight[B, B]. */
+   fnn_mined_gradient: dx[d] = d (sum_r scale[r] values[r]) / d x[i], from all of distance[B, B] and weight[B, B]. */
 enum {
 #define LOSS(name, ...) FNN_LOSS_##name,
 #define LOSS_OF_ROWS LOSS
 #include "losses.def"
-#undef LOSS
-#undef LOSS_OF_ROWS
     FNN_LOSSES
 };
 #define FNN_LOSS_HELPERS(real)                                                                                         \
@@ -221,8 +219,8 @@ enum {
 #define fnn_mined_gradient(i, B, d, x, distance, weight, scale, common, dx, parameters)                                \
     FNN_OF(x)->mined_gradient(i, B, d, x, distance, weight, scale, common, dx, parameters)
 
-/* What Python needs to know of a row of losses.def. reduction: 'M' for the mean and 'S' for the sum of the formula over the last
-   axis, 'W' where the formula is that of a whole sample. */
+/* What Python needs to know of a row of losses.def. reduction: 'M' for the mean and 'S' for the sum of the formula over
+   the last axis, 'W' where the formula is that of a whole sample. */
 typedef struct {
     const char *name, *formula, *parameters, *kinks; /* "delta=1.0", "1,1:-0.5" (y,p:slope there), or "" */
     char layout, reduction;

@@ -8,9 +8,10 @@
 
 #include "elementwise.h"
 
-#include "losses.h"
 #include "optimizers.h"
 #include "rows.h"
+
+#include "losses.h"
 
 #include "norms.h"
 
@@ -55,8 +56,6 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
 #define LOSS(name, ...) name##_loss,
 #define LOSS_OF_ROWS LOSS
 #include "losses.def"
-#undef LOSS
-#undef LOSS_OF_ROWS
         },
     .mine = mine,
     .mined_gradient = mined_gradient,

@@ -10,8 +10,8 @@
 #define LOSS_SHORT 16   /* rows shorter than this are summed one number after the other */
 
 #define LOSS_ARGUMENTS                                                                                                 \
-    ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values, real *dy, const double *scale, \
-        double common, const double *parameters
+    ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values, real *dy,                     \
+        const double *scale, double common, const double *parameters
 
 /* i = 0, step, 2 step, ... below count, with n = min(step, count - i) */
 #define IN_STEPS(i, n, step, count)                                                                                    \
@@ -22,12 +22,8 @@
 /* s += t[n], where only a row's last piece may have an n that is not a multiple of sixteen */
 static void sum16_row(sum16 *s, ptrdiff_t n, const real *t)
 {
-    ptrdiff_t i = 0;
-    for (; i + SUM_LANES <= n; i += SUM_LANES)
-        FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++) sum16_add(s, v, v_load(t + i + v * VL));
-    FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-        if (n - i > v * VL)
-            sum16_add(s, v, v_load_n(t + i + v * VL, (size_t)(n - i - v * VL)));
+    for (ptrdiff_t i = 0; i < n; i += BLOCK)
+        block_add(s, block_load(t + i, n - i, 0));
 }
 
 static double row_sum(ptrdiff_t d, const real *t)
@@ -43,48 +39,21 @@ static double row_sum(ptrdiff_t d, const real *t)
     return sum16_total(&s);
 }
 
+/* a . b, every product in double */
 static double row_dot(ptrdiff_t d, const real *a, const real *b)
 {
     sum16 s = sum16_zero();
-    IN_STEPS(i, n, SUM_LANES, d)
-    {
-        FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-            if (n > v * VL) {
-                const size_t m = (size_t)(n - v * VL);
-                sum16_add_product(&s, v, v_load_n(a + i + v * VL, m), v_load_n(b + i + v * VL, m));
-            }
-    }
-    return sum16_total(&s);
-}
-
-/* |a - b + shift|^2, the differences in real, their squares in double */
-static double row_distance(ptrdiff_t d, const real *a, const real *b, real shift)
-{
-    real t[LOSS_BLOCK];
-    sum16 s = sum16_zero();
-    IN_STEPS(i, n, LOSS_BLOCK, d)
-    {
-        for (ptrdiff_t j = 0; j < n; j++)
-            t[j] = (a[i + j] - b[i + j]) + shift;
-        IN_STEPS(j, m, SUM_LANES, n)
-        {
-            FNN_UNROLL for (int v = 0; v < SUM_VECTORS; v++)
-                if (m > v * VL) {
-                    const vreal u = v_load_n(t + j + v * VL, (size_t)(m - v * VL));
-                    sum16_add_product(&s, v, u, u);
-                }
-        }
-    }
+    for (ptrdiff_t i = 0; i < d; i += BLOCK)
+        block_add_product(&s, block_load(a + i, d - i, 0), block_load(b + i, d - i, 0));
     return sum16_total(&s);
 }
 
 /* max(x, 0), and NaN for NaN */
 static double above_zero(double x) { return x <= 0 ? 0 : x; }
 
-/* ------------------------------------------------------------------------------------- words of the table's formulas */
+/* ---------------------------------------------------------------------------------- words of the table's formulas */
 
-/* All of them let NaN through: v_min and v_max return their second argument when either is NaN. */
-FNN_INLINE vreal v_between(vreal x, vreal low, vreal high) { return v_min(high, v_max(low, x)); }
+/* All of them let NaN through. */
 FNN_INLINE vreal v_sign(vreal x) { return v_select(v_gt(v_abs(x), v_zero()), v_copysign(v_set(1), x), x); }
 FNN_INLINE vreal half_step(vreal x) /* the derivative of max(x, 0), with one half at its kink */
 {
@@ -106,6 +75,8 @@ FNN_INLINE vreal huber_value(vreal e, vreal delta)
     return v_select(v_le(size, delta), v_mul(half, v_mul(e, e)), outside);
 }
 
+FNN_INLINE vreal huber_slope(vreal e, double delta) { return v_clip(e, (real)-delta, (real)delta); }
+
 /* With u = exp|e| - 1, cosh e - 1 = u^2 / (2 (1 + u)): log1p of that loses nothing near 0. From |e| = 1 on
    |e| - log 2 + log(1 + exp(-2 |e|)) does not overflow. */
 FNN_INLINE vreal log_cosh_value(vreal e)
@@ -119,7 +90,7 @@ FNN_INLINE vreal log_cosh_value(vreal e)
 
 /* outside of [epsilon, 1 - epsilon], where a clipped probability does not move */
 FNN_INLINE vmask is_clipped(vreal p) { return m_or(v_lt(p, v_set(FNN_EPSILON)), v_gt(p, v_set(ALMOST_ONE))); }
-FNN_INLINE vreal clip_probability(vreal p) { return v_between(p, v_set(FNN_EPSILON), v_set(ALMOST_ONE)); }
+FNN_INLINE vreal clip_probability(vreal p) { return v_clip(p, FNN_EPSILON, ALMOST_ONE); }
 
 /* binary cross-entropy of the probability p, given with q = 1 - p so that neither end loses digits */
 FNN_INLINE vreal binary_value(vreal y, vreal p, vreal q)
@@ -165,13 +136,14 @@ FNN_INLINE focal_term focal(vreal y, vreal p, vreal q, const double *parameters)
     const vreal miss = v_add(v_mul(y, q), v_mul(other, p)), focus = power(miss, gamma);
     const vreal d_focus = v_mul(power_slope(miss, gamma), v_sub(other, y));
     const vreal entropy = binary_value(y, p, q), d_entropy = binary_slope(y, p, q);
-    const vreal weight = parameters[2] != 0 ? v_add(v_mul(y, v_set((real)alpha)), v_mul(other, v_set((real)(1 - alpha)))) : one;
+    const vreal balance = v_add(v_mul(y, v_set((real)alpha)), v_mul(other, v_set((real)(1 - alpha))));
+    const vreal weight = parameters[2] != 0 ? balance : one;
     const focal_term f = {v_mul(weight, v_mul(focus, entropy)),
                           v_mul(weight, v_add(v_mul(focus, d_entropy), v_mul(d_focus, entropy)))};
     return f;
 }
 
-/* ------------------------------------------------------------------------------------------------ element by element */
+/* ---------------------------------------------------------------------------------------------- element by element */
 
 typedef void (*loss_terms)(ptrdiff_t n, const real *y_true, const real *y_pred, real *value, real *slope,
                            const double *parameters);
@@ -212,8 +184,8 @@ static void elementwise_loss(LOSS_ARGUMENTS, loss_terms terms, int mean)
             const ptrdiff_t at = r * d + i;
             terms(m, y + at, y_pred + at, value, slope, parameters);
             if (dy)
-                scale_slopes(d <= LOSS_BLOCK ? n : 1, d <= LOSS_BLOCK ? d : m, slope, dy + at, scale ? scale + r : NULL, common,
-                             divisor);
+                scale_slopes(d <= LOSS_BLOCK ? n : 1, d <= LOSS_BLOCK ? d : m, slope, dy + at, scale ? scale + r : NULL,
+                             common, divisor);
             if (d > LOSS_BLOCK)
                 sum16_row(&s, m, value);
         }
@@ -250,10 +222,7 @@ static void elementwise_loss(LOSS_ARGUMENTS, loss_terms terms, int mean)
         elementwise_loss(rows, d, y_true, y_pred, values, dy, scale, common, parameters, FNN_JOIN2(name, _terms),      \
                          FNN_JOIN2(FNN_IS_, reduction));                                                               \
     }
-#define LOSS_OF_ROWS(...)
 #include "losses.def"
-#undef LOSS
-#undef LOSS_OF_ROWS
 #undef FNN_IS_MEAN
 #undef FNN_IS_SUM
 #undef par

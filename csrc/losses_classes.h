@@ -13,7 +13,7 @@ static void exponentials(ptrdiff_t rows, ptrdiff_t d, const real *z, const real 
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t k = 0; k < d; k++)
                 e[r * d + k] = z[r * d + k] - top[r];
-        IN_STEPS(i, n, VL, rows * d) v_store_n(e + i, v_exp(v_load_n(e + i, (size_t)n)), (size_t)n);
+        IN_STEPS(i, n, VL, rows * d) v_store_n(e + i, v_exp_nonpositive(v_load_n(e + i, (size_t)n)), (size_t)n);
         for (ptrdiff_t r = 0; r < rows; r++)
             s[r] = row_sum(d, e + r * d);
         return;
@@ -27,32 +27,12 @@ static void exponentials(ptrdiff_t rows, ptrdiff_t d, const real *z, const real 
             IN_STEPS(j, m, VL, n)
             {
                 const vreal shifted = v_sub(v_load_n(z + r * d + i + j, (size_t)m), v_set(top[r]));
-                v_store_n(to + j, v_exp(shifted), (size_t)m);
+                v_store_n(to + j, v_exp_nonpositive(shifted), (size_t)m);
             }
             sum16_row(&sum, n, to);
         }
         s[r] = sum16_total(&sum);
     }
-}
-
-/* A NaN need not reach the maximum: it reaches the sum. */
-static real row_max(ptrdiff_t d, const real *x)
-{
-    real top = x[0];
-    ptrdiff_t i = 1;
-    if (d >= LOSS_SHORT) {
-        real lane[VL];
-        vreal most = v_load(x);
-        for (i = VL; i + VL <= d; i += VL)
-            most = v_max(most, v_load(x + i));
-        v_store(lane, most);
-        top = lane[0];
-        for (int j = 1; j < VL; j++)
-            top = lane[j] > top ? lane[j] : top;
-    }
-    for (; i < d; i++)
-        top = x[i] > top ? x[i] : top;
-    return top;
 }
 
 /* log s of each row */
@@ -83,7 +63,7 @@ static void sparse_categorical_crossentropy_from_logits_loss(LOSS_ARGUMENTS)
         const real *const z = y_pred + r * d;
         real *const e = place_for(dy ? dy + r * d : NULL, d, piece);
         for (ptrdiff_t i = 0; i < n; i++) {
-            top[i] = row_max(d, z + i * d);
+            top[i] = row_top(d, z + i * d);
             below[i] = (double)labels[r + i] == ignored ? 0 : top[i] - z[i * d + labels[r + i]];
         }
         exponentials(n, d, z, top, e, s);
@@ -99,7 +79,8 @@ static void sparse_categorical_crossentropy_from_logits_loss(LOSS_ARGUMENTS)
                 continue;
             }
             const double factor = (scale ? scale[r + i] : common) / s[i];
-            const double at_label = ((double)row[labels[r + i]] - s[i]) * factor; /* minus the others: no cancellation */
+            /* e - s is minus the sum of the others: no cancellation, as there would be in e / s - 1 */
+            const double at_label = ((double)row[labels[r + i]] - s[i]) * factor;
             const real f = (real)factor;
             for (ptrdiff_t k = 0; k < d; k++)
                 row[k] *= f;
@@ -118,7 +99,7 @@ static void categorical_crossentropy_from_logits_loss(LOSS_ARGUMENTS)
     {
         const real *const z = y_pred + r * d, *const y = (const real *)y_true + r * d;
         for (ptrdiff_t i = 0; i < n; i++) { /* below = sum_k y_k (top - z_k), mass = sum_k y_k */
-            top[i] = row_max(d, z + i * d);
+            top[i] = row_top(d, z + i * d);
             sum16 sum_below = sum16_zero(), sum_mass = sum16_zero();
             IN_STEPS(j, m, LOSS_BLOCK, d)
             {
@@ -241,14 +222,14 @@ FNN_INLINE focal_term categorical_focal(vreal y, vreal o, const double *paramete
 /* The classes at x: probabilities over their sum, or, from logits, exp(z - top) over the sum of all */
 FNN_INLINE vreal share_of(vreal x, int from_logits, real top, vreal whole)
 {
-    return v_div(from_logits ? v_exp(v_sub(x, v_set(top))) : x, whole);
+    return v_div(from_logits ? v_exp_nonpositive(v_sub(x, v_set(top))) : x, whole);
 }
 FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
 {
     real value[LOSS_BLOCK], pull[LOSS_BLOCK];
     for (ptrdiff_t r = 0; r < rows; r++) {
         const real *const y = (const real *)y_true + r * d, *const x = y_pred + r * d;
-        const real top = from_logits ? row_max(d, x) : 0;
+        const real top = from_logits ? row_top(d, x) : 0;
         double sum;
         if (from_logits)
             exponentials(1, d, x, &top, d <= LOSS_BLOCK ? value : NULL, &sum);
@@ -274,7 +255,8 @@ FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
         if (!dy)
             continue;
         const double factor = scale ? scale[r] : common;
-        const vreal f = v_set((real)(from_logits ? factor : factor / sum)), back = v_set((real)sum16_total(&mean_slope));
+        const vreal f = v_set((real)(from_logits ? factor : factor / sum));
+        const vreal back = v_set((real)sum16_total(&mean_slope));
         IN_STEPS(k, l, VL, d)
         {
             const vreal t = smoothed(v_load_n(y + k, (size_t)l), parameters[2], d);
@@ -293,7 +275,7 @@ static void categorical_focal_crossentropy_from_logits_loss(LOSS_ARGUMENTS)
     categorical_focal_of(rows, d, y_true, y_pred, values, dy, scale, common, parameters, 1);
 }
 
-/* ------------------------------------------------------------------------------------------ other losses of whole rows */
+/* --------------------------------------------------------------------------------------- other losses of whole rows */
 
 /* rival = max_k (1 - y_k) p_k; those that reach it share its gradient */
 static void categorical_hinge_loss(LOSS_ARGUMENTS)
@@ -323,8 +305,8 @@ static void categorical_hinge_loss(LOSS_ARGUMENTS)
     }
 }
 
-/* With a = y / |y|, b = p / |p|, c = a . b: d loss / d p = -(a - c b) / |p|. A norm below epsilon counts as epsilon, and
-   is then a constant. */
+/* With a = y / |y|, b = p / |p|, c = a . b: d loss / d p = -(a - c b) / |p|. A norm below epsilon counts as epsilon,
+   and is then a constant. */
 static void cosine_similarity_loss(LOSS_ARGUMENTS)
 {
     (void)parameters;

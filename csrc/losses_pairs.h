@@ -1,6 +1,23 @@
 /* losses_pairs.h: the losses of two or three embeddings or scores at once. Part of losses.h. */
 
-/* y_pred[rows, 2, d]: the loss of the distance d = |u - v|, then d d / d u = (u - v) / d = -d d / d v, and 0 at d = 0 */
+/* |a - b + shift|^2, the differences in real, their squares in double */
+static double row_distance(ptrdiff_t d, const real *a, const real *b, real shift)
+{
+    real t[LOSS_BLOCK];
+    sum16 s = sum16_zero();
+    IN_STEPS(i, n, LOSS_BLOCK, d)
+    {
+        for (ptrdiff_t j = 0; j < n; j++)
+            t[j] = (a[i + j] - b[i + j]) + shift;
+        for (ptrdiff_t j = 0; j < n; j += BLOCK) {
+            const block u = block_load(t + j, n - j, 0);
+            block_add_product(&s, u, u);
+        }
+    }
+    return sum16_total(&s);
+}
+
+/* y_pred[rows, 2, d]: the loss of the distance D = |u - v|, then dD/du = (u - v) / D = -dD/dv, and 0 at D = 0 */
 static void contrastive_loss(LOSS_ARGUMENTS)
 {
     const real *const y = y_true;
@@ -89,7 +106,8 @@ static void margin_ranking_loss(LOSS_ARGUMENTS)
 /* ------------------------------------------------------------------------------------ triplets found in a batch */
 
 /* The negative of `anchor` that is nearest, of those farther than `from`; -1 if there is none */
-static ptrdiff_t nearest_negative(ptrdiff_t anchor, ptrdiff_t B, const int32_t *labels, const double *distance, double from)
+static ptrdiff_t nearest_negative(ptrdiff_t anchor, ptrdiff_t B, const int32_t *labels, const double *distance,
+                                  double from)
 {
     ptrdiff_t best = -1;
     for (ptrdiff_t j = 0; j < B; j++)

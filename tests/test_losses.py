@@ -1,8 +1,5 @@
 """Losses against the reference in plain Python, against finite differences, and at every edge."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,6 @@ import numpy as np
 import pytest
 from loss_cases import CASES, LOGITS, Case, one_hot_logits
 
-import fastnn
 from fastnn import losses
 from fastnn._core.losses import ROWS
 from fastnn.reference.losses import LOSSES, REDUCTIONS, cost, cost_gradient
@@ -263,22 +259,21 @@ def test_a_sample_does_not_depend_on_its_neighbours(case: Case, dtype: str, d: i
 
 
 @cases
-def test_bits_do_not_depend_on_threads(case: Case):
+def test_bits_do_not_depend_on_threads(case: Case, same_for_threads):
     y, p = case.arrays(20000, 10, "float32")
     weight = np.random.default_rng(2).uniform(0, 1, len(p))
-    loss, former, results = case.make(), fastnn.set_num_threads(1), []
-    try:
-        for threads in (1, 2, 3):
-            fastnn.set_num_threads(threads)
-            value, gradient = loss.value_and_gradient(y, p, weight)
-            results.append((value, gradient.tobytes(), loss.gradient(y, p).tobytes()))
-    finally:
-        fastnn.set_num_threads(former)
-    assert results[0] == results[1] == results[2]
+    loss = case.make()
+
+    def run():
+        value, gradient = loss.value_and_gradient(y, p, weight)
+        return np.array([value]), gradient, loss.gradient(y, p)
+
+    same_for_threads(run)
 
 
-BITS = """
-import hashlib
+BITS = f"""
+import hashlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 from loss_cases import CASES
 for case in CASES:
     digest = hashlib.sha256()
@@ -291,17 +286,11 @@ for case in CASES:
 """
 
 
-def test_every_instruction_set_with_fma_gives_the_same_bits():
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(fastnn.__file__).parent.parent)])
-    results = []
-    for isa in fastnn.cpu_info()["available"]:
-        if isa != "base":
-            env = os.environ | {"FASTNN_ISA": isa, "PYTHONPATH": path}
-            run = subprocess.run([sys.executable, "-c", BITS], env=env, capture_output=True, text=True, check=True)
-            results.append(run.stdout.splitlines())
-            assert len(results[-1]) == len(CASES)
-    for lines in results[1:]:
-        assert lines == results[0]
+def test_every_instruction_set_with_fma_gives_the_same_bits(on_each_isa):
+    results = {isa: printed.splitlines() for isa, printed in on_each_isa(BITS).items() if isa != "base"}
+    for lines in results.values():
+        assert len(lines) == len(CASES)
+        assert lines == next(iter(results.values()))
 
 
 @pytest.mark.parametrize("d", [2, 300, 1500])

@@ -1,6 +1,5 @@
 """Losses against Keras 3 on JAX in float64 (value and jax.grad), and against PyTorch where only it has a loss."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -15,27 +14,6 @@ KERAS_CASES = [case for case in CASES if case.name not in NOT_IN_KERAS]
 NEAR = {"rtol": 2e-11, "atol": 1e-12}
 
 cases = pytest.mark.parametrize("case", KERAS_CASES, ids=str)
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    os.environ.setdefault("JAX_ENABLE_X64", "1")
-    keras = pytest.importorskip("keras")
-    if keras.backend.backend() != "jax":
-        pytest.skip("Keras runs on another backend; JAX is the oracle")
-    jax = pytest.importorskip("jax")
-    if not jax.config.jax_enable_x64:
-        pytest.skip("JAX runs in float32")
-    from keras.src import backend
-
-    # Keras's own mean of a float64 array goes through float32 on JAX: JAX's takes its place
-    former = keras.config.floatx(), backend.numpy.mean
-    keras.config.set_floatx("float64")
-    backend.numpy.mean = jax.numpy.mean
-    yield keras
-    keras.config.set_floatx(former[0])
-    backend.numpy.mean = former[1]
 
 
 def keras_value_and_gradient(keras: Any, case: Case, y: Any, p: np.ndarray, weight: Any, reduction: str) -> Any:
@@ -119,9 +97,7 @@ def test_names_are_those_of_keras(keras):
 # PyTorch
 
 
-def torch_value_and_gradient(function: Any, *arrays: np.ndarray) -> tuple[float, list[np.ndarray]]:
-    import torch
-
+def torch_value_and_gradient(torch: Any, function: Any, *arrays: np.ndarray) -> tuple[float, list[np.ndarray]]:
     tensors = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in arrays]
     value = function(*tensors)
     value.backward()
@@ -129,27 +105,25 @@ def torch_value_and_gradient(function: Any, *arrays: np.ndarray) -> tuple[float,
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.3, 2.5])
-def test_smooth_l1_and_huber_are_those_of_pytorch(beta: float):
-    functional = pytest.importorskip("torch.nn.functional")
-    import torch
-
+def test_smooth_l1_and_huber_are_those_of_pytorch(torch, beta: float):
+    functional = torch.nn.functional
     y, p = np.random.default_rng(4).normal(size=(2, 7, 3)) * 2
     target = torch.tensor(y)
     for loss, function in (
         (losses.SmoothL1(beta=beta), lambda q: functional.smooth_l1_loss(q, target, beta=beta)),
         (losses.Huber(delta=beta), lambda q: functional.huber_loss(q, target, delta=beta)),
     ):
-        expected, (expected_gradient,) = torch_value_and_gradient(function, p)
+        expected, (expected_gradient,) = torch_value_and_gradient(torch, function, p)
         np.testing.assert_allclose(loss(y, p), expected, **NEAR)
         np.testing.assert_allclose(loss.gradient(y, p), expected_gradient, **NEAR)
 
 
 @pytest.mark.parametrize("margin", [0.2, 1.0])
-def test_triplet_is_that_of_pytorch(margin: float):
-    functional = pytest.importorskip("torch.nn.functional")
+def test_triplet_is_that_of_pytorch(torch, margin: float):
+    functional = torch.nn.functional
     x = np.random.default_rng(5).normal(size=(8, 3, 6))
     expected, gradients = torch_value_and_gradient(
-        lambda a, p, n: functional.triplet_margin_loss(a, p, n, margin=margin), x[:, 0], x[:, 1], x[:, 2]
+        torch, lambda a, p, n: functional.triplet_margin_loss(a, p, n, margin=margin), x[:, 0], x[:, 1], x[:, 2]
     )
     loss = losses.Triplet(margin=margin, squared=False)
     np.testing.assert_allclose(loss(None, x), expected, **NEAR)
@@ -157,30 +131,26 @@ def test_triplet_is_that_of_pytorch(margin: float):
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.5])
-def test_margin_ranking_is_that_of_pytorch(margin: float):
-    functional = pytest.importorskip("torch.nn.functional")
-    import torch
-
+def test_margin_ranking_is_that_of_pytorch(torch, margin: float):
+    functional = torch.nn.functional
     r = np.random.default_rng(6)
     scores, y = r.normal(size=(9, 2)), r.choice([-1.0, 1.0], 9)
     target = torch.tensor(y)
     expected, gradients = torch_value_and_gradient(
-        lambda a, b: functional.margin_ranking_loss(a, b, target, margin=margin), scores[:, 0], scores[:, 1]
+        torch, lambda a, b: functional.margin_ranking_loss(a, b, target, margin=margin), scores[:, 0], scores[:, 1]
     )
     loss = losses.MarginRanking(margin=margin)
     np.testing.assert_allclose(loss(y, scores), expected, **NEAR)
     np.testing.assert_allclose(loss.gradient(y, scores), np.stack(gradients, axis=1), **NEAR)
 
 
-def test_pixelwise_crossentropy_with_an_ignored_class_is_that_of_pytorch():
-    functional = pytest.importorskip("torch.nn.functional")
-    import torch
-
+def test_pixelwise_crossentropy_with_an_ignored_class_is_that_of_pytorch(torch):
+    functional = torch.nn.functional
     r = np.random.default_rng(7)
     z, y = r.normal(size=(2, 3, 4, 5)) * 3, r.integers(0, 5, (2, 3, 4))
     y[0, 1] = 255
     expected, (gradient,) = torch_value_and_gradient(
-        lambda q: functional.cross_entropy(q.permute(0, 3, 1, 2), torch.tensor(y), ignore_index=255), z
+        torch, lambda q: functional.cross_entropy(q.permute(0, 3, 1, 2), torch.tensor(y), ignore_index=255), z
     )
     loss = losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     np.testing.assert_allclose(loss(y, z), expected, **NEAR)

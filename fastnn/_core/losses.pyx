@@ -70,8 +70,9 @@ cdef void double_chunk(void *context, int64_t index, int worker) noexcept nogil:
     run_chunk(b, index, <const double *>b.y_pred, <double *>b.dy)
 
 
-cdef void loss_and_gradient(int kind, ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred, double *values,
-                            real *dy, const double *scale, double common, const double *parameters) noexcept nogil:
+cdef void loss_and_gradient(int kind, ptrdiff_t rows, ptrdiff_t d, const void *y_true, const real *y_pred,
+                            double *values, real *dy, const double *scale, double common,
+                            const double *parameters) noexcept nogil:
     cdef char layout = fnn.loss_rows[kind].layout
     cdef Batch b
     b.pred_elements = 3 * d if layout == c"T" else 2 * d if layout == c"P" else d
@@ -166,8 +167,9 @@ cdef void mined_triplets(ptrdiff_t B, ptrdiff_t d, const real *x, const int32_t 
     parallel(float_anchor if real is float else double_anchor, &m, B, threads_for(B * B * d))
 
 
-cdef void mined_triplets_gradient(ptrdiff_t B, ptrdiff_t d, const real *x, const double *distance, const double *weight,
-                                  const double *scale, double common, real *dx, const double *parameters) noexcept nogil:
+cdef void mined_triplets_gradient(ptrdiff_t B, ptrdiff_t d, const real *x, const double *distance,
+                                  const double *weight, const double *scale, double common, real *dx,
+                                  const double *parameters) noexcept nogil:
     cdef Mining m
     m.B, m.d, m.x, m.dx, m.scale, m.common = B, d, x, dx, scale, common
     m.distance, m.weight, m.parameters = <double *>distance, <double *>weight, parameters

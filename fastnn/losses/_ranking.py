@@ -63,8 +63,8 @@ class Contrastive(TableLoss):
 class Triplet(TableLoss):
     """max(0, d(a, p) - d(a, n) + margin) of an anchor a, a positive p of its kind and a negative n of another.
 
-    y_pred holds embeddings of triplets, shape (N, 3, d), and y_true is not read (it may be None). With mining, y_pred is
-    a batch of embeddings, shape (N, d), y_true their labels, and the triplets are found: the loss of sample i is the
+    y_pred holds embeddings of triplets, shape (N, 3, d), and y_true is not read (it may be None). With mining, y_pred
+    is a batch of embeddings, shape (N, d), y_true their labels, and the triplets are found: the loss of sample i is the
     mean over those of which it is the anchor. A sample that no other shares its label with, or that all do, is no
     anchor, and does not count in the mean.
 
@@ -118,7 +118,7 @@ class Triplet(TableLoss):
 
 
 class MarginRanking(TableLoss):
-    """max(0, -y (s1 - s2) + margin) of two scores, shape (N, 2); y = +1 if the first should be higher, -1 if the second.
+    """max(0, -y (s1 - s2) + margin) of two scores, shape (N, 2); y = +1 if the first should be higher, else -1.
 
     Parameters
     ----------
@@ -158,7 +158,8 @@ def _one_per_sample(y_true: Any, y_pred: FloatArray) -> FloatArray:
     array = _validate.floats(y_true, "y_true", y_pred.dtype)
     if array.shape not in ((len(y_pred),), (len(y_pred), 1)):
         raise ValueError(
-            f"y_true: expected one label for each of the {len(y_pred)} samples, shape ({len(y_pred)},), got {array.shape}"
+            f"y_true: expected one label for each of the {len(y_pred)} samples, shape ({len(y_pred)},), "
+            f"got {array.shape}"
         )
     return array.reshape(-1)
 
