@@ -2,8 +2,10 @@
 
     python benchmarks/activations.py [--n 1000000] [--rounds 31] [only these ...]
 
-Medians in microseconds, and the fastest of the rounds behind them. Both allocate their result; where PyTorch can write into
-an array that exists (out=), so does fastnn, in a second pair of columns. backward is the gradient with respect to x: for
+Medians in microseconds, and the fastest of the rounds behind them. Both allocate their result; where PyTorch can
+write into
+an array that exists (out=), so does fastnn, in a second pair of columns. backward is the gradient with respect to x:
+for
 fastnn from what its layers keep, for PyTorch by the same aten functions that autograd calls, where there are any.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as f
 
 import fastnn
 from fastnn import activations
@@ -22,18 +24,19 @@ from fastnn._core import activations as core
 
 aten = torch.ops.aten
 FORWARD = {
-    "linear": torch.clone, "relu": F.relu, "relu6": F.relu6, "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
-    "hard_sigmoid": F.hardsigmoid, "hard_tanh": F.hardtanh, "hard_silu": F.hardswish,
-    "threshold": lambda x: F.threshold(x, 0.0, 0.0), "hard_shrink": F.hardshrink, "soft_shrink": F.softshrink,
-    "softsign": F.softsign, "exponential": torch.exp, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
-    "tanh_shrink": F.tanhshrink, "elu": F.elu, "celu": F.celu, "selu": F.selu, "softplus": F.softplus,
-    "log_sigmoid": F.logsigmoid, "silu": F.silu, "mish": F.mish, "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "step": lambda x: torch.heaviside(x, torch.ones(())),
-    "softmax": lambda x: F.softmax(x, -1), "log_softmax": lambda x: F.log_softmax(x, -1), "glu": F.glu,
+    "linear": torch.clone, "relu": f.relu, "relu6": f.relu6, "leaky_relu": lambda x: f.leaky_relu(x, 0.2),
+    "hard_sigmoid": f.hardsigmoid, "hard_tanh": f.hardtanh, "hard_silu": f.hardswish,
+    "threshold": lambda x: f.threshold(x, 0.0, 0.0), "hard_shrink": f.hardshrink, "soft_shrink": f.softshrink,
+    "softsign": f.softsign, "exponential": torch.exp, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
+    "tanh_shrink": f.tanhshrink, "elu": f.elu, "celu": f.celu, "selu": f.selu, "softplus": f.softplus,
+    "log_sigmoid": f.logsigmoid, "silu": f.silu, "mish": f.mish, "gelu": f.gelu,
+    "gelu_tanh": lambda x: f.gelu(x, approximate="tanh"), "step": lambda x: torch.heaviside(x, torch.ones(())),
+    "softmax": lambda x: f.softmax(x, -1), "log_softmax": lambda x: f.log_softmax(x, -1), "glu": f.glu,
 }  # fmt: skip
 OUT = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "exponential": torch.exp}
 BACKWARD = {
-    "relu": lambda d, x, y: aten.threshold_backward(d, y, 0), "relu6": lambda d, x, y: aten.hardtanh_backward(d, x, 0, 6),
+    "relu": lambda d, x, y: aten.threshold_backward(d, y, 0),
+    "relu6": lambda d, x, y: aten.hardtanh_backward(d, x, 0, 6),
     "leaky_relu": lambda d, x, y: aten.leaky_relu_backward(d, x, 0.2, False),
     "hard_sigmoid": lambda d, x, y: aten.hardsigmoid_backward(d, x),
     "hard_tanh": lambda d, x, y: aten.hardtanh_backward(d, x, -1, 1),
@@ -65,7 +68,8 @@ def line(label: str, ours: tuple[float, float], theirs: tuple[float, float]) -> 
     ratio, least = theirs[0] / ours[0], theirs[1] / ours[1]
     mark = "" if max(ratio, least) >= 1 else "  <-- slower"
     print(
-        f"{label:30s} {ours[0]:9.0f} ({ours[1]:7.0f}) {theirs[0]:9.0f} ({theirs[1]:7.0f}) {ratio:8.2f} ({least:6.2f}){mark}"
+        f"{label:30s} {ours[0]:9.0f} ({ours[1]:7.0f}) {theirs[0]:9.0f} ({theirs[1]:7.0f}) "
+        f"{ratio:8.2f} ({least:6.2f}){mark}"
     )
 
 

@@ -1,4 +1,5 @@
-"""How the benchmarks time: the contestants in turn, several rounds, in one process; medians, and what the machine could do."""
+"""How the benchmarks time: the contestants in turn, several rounds, in one process; medians, and what the machine
+could do."""
 
 import os
 import platform
@@ -57,7 +58,8 @@ def copy_bandwidth() -> float:
 
 
 def blas_threads(count: int) -> AbstractContextManager[object]:
-    """Limit NumPy's BLAS to so many threads, where threadpoolctl is installed; else the environment must have done it."""
+    """Limit NumPy's BLAS to so many threads, where threadpoolctl is installed; else the environment must have done
+    it."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -71,10 +73,16 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         name = names[0] if names else name
     commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     return (
         f"{name}, {os.cpu_count()} CPUs, {info['isa']}; fastnn {fastnn.__version__} ({commit or 'no commit'}), "

@@ -7,6 +7,7 @@ registers, measured first.
 """
 
 import argparse
+from itertools import pairwise
 
 import measure
 import numpy as np
@@ -27,7 +28,7 @@ def shapes() -> list[tuple[str, str, int, int, int]]:
     """(step, kind, rows, columns, depth) of every product, each once: NN forward, NT for dx, TN for dw."""
     found: dict[tuple[str, int, int, int], str] = {}
     for step, (widths, batch) in STEPS.items():
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             found.setdefault(("NN", batch, outputs, inputs), step)
             found.setdefault(("NT", batch, inputs, outputs), step)
             found.setdefault(("TN", inputs, outputs, batch), step)
@@ -55,7 +56,7 @@ def main() -> None:
     print(f"peak of one core in {options.dtype}: {peak / 1e9:.1f} GFLOP/s")
     for threads in dict.fromkeys(int(t) for t in options.threads.split(",")):
         fastnn.set_num_threads(threads)
-        print(f"\n{threads} thread{'s' * (threads > 1)}      shape               fastnn         NumPy     ratio   share of peak")
+        print(f"\n{threads} thread{'s' * (threads > 1)}{'fastnn':>34}{'NumPy':>14}{'ratio':>10}{'of peak':>11}")
         with measure.blas_threads(threads):
             for step, kind, rows, columns, depth in shapes():
                 a, b = operands(kind, rows, columns, depth, options.dtype)

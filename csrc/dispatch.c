@@ -40,7 +40,9 @@ static double power(double x, int64_t n)
     return y;
 }
 #define LET_HYPERS_0()
-#define LET_HYPER(a, i) const double a = hyper[i]; (void)a;
+#define LET_HYPER(a, i)                                                                                                \
+    const double a = hyper[i];                                                                                         \
+    (void)a;
 #define LET_HYPERS_1(a) LET_HYPER(a, 0)
 #define LET_HYPERS_2(a, b) LET_HYPERS_1(a) LET_HYPER(b, 1)
 #define LET_HYPERS_3(a, b, c) LET_HYPERS_2(a, b) LET_HYPER(c, 2)
@@ -50,20 +52,18 @@ static double power(double x, int64_t n)
     static void name##_remember(int64_t t, const double *hyper, double *memory)                                        \
     {                                                                                                                  \
         (void)t, (void)hyper, (void)memory;                                                                            \
-        LET_HYPERS_##hypers_ hypers                                                                                    \
-        remember_;                                                                                                     \
+        LET_HYPERS_##hypers_ hypers remember_;                                                                         \
     }                                                                                                                  \
     static void name##_constants(double lr, int64_t t, const double *hyper, const double *memory, double *constant)    \
     {                                                                                                                  \
         (void)lr, (void)t, (void)hyper, (void)memory;                                                                  \
-        LET_HYPERS_##hypers_ hypers                                                                                    \
-        const double value[constants_] = VALUES values;                                                                \
+        LET_HYPERS_##hypers_ hypers const double value[constants_] = VALUES values;                                    \
         memcpy(constant, value, sizeof value);                                                                         \
     }
 #include "optimizers.def"
 
 const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)\
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)  \
     {#name, #slots, initial, #hypers, text, slots_, name##_remember, name##_constants},
 #include "optimizers.def"
 };

@@ -47,7 +47,8 @@ FNN_INLINE vreal gated(vreal x, vreal z)
 FNN_INLINE vreal sigmoid_pair(vreal x, vreal *other)
 {
     const vmask negative = v_lt(x, v_zero());
-    const vreal e = v_exp_nonpositive(v_negabs(x)), large = v_div(v_set(1), v_add(v_set(1), e)), small = v_mul(e, large);
+    const vreal e = v_exp_nonpositive(v_negabs(x)), large = v_div(v_set(1), v_add(v_set(1), e)),
+                small = v_mul(e, large);
     *other = v_select(negative, large, small);
     return v_select(negative, small, large);
 }

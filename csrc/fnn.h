@@ -57,8 +57,7 @@ void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, 
    bits.
 
    out[i] = low + u (high - low), where u = k / 2^53 in [0, 1) */
-void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high,
-                        double *out);
+void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out);
 
 /* out[i] = mean + stddev * z, where Phi(z) = (k + 1/2) / 2^53, by Wichura's AS241 from the exact (k + 1/2) / 2^53 - 1/2:
    never infinite (|z| < 8.3), and k and 2^53 - 1 - k give z and -z */
@@ -79,7 +78,8 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    Every helper below exists for float and double and for each instruction set. It is called through fnn, the table that
    was chosen when the library was loaded: fnn_name(..., p, ...) takes the version for what p points to. Sizes and
    strides count elements, not bytes. Pointers need no alignment beyond the element's own. */
-#define FNN_OF(p) _Generic((p), float *: fnn->f32, const float *: fnn->f32, double *: fnn->f64, const double *: fnn->f64)
+#define FNN_OF(p)                                                                                                      \
+    _Generic((p), float *: fnn->f32, const float *: fnn->f32, double *: fnn->f64, const double *: fnn->f64)
 
 /* The matrix product (tile.h).
 
@@ -110,8 +110,11 @@ enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
                  real *panel);                                                                                         \
     double (*fma_rounds)(ptrdiff_t rounds, real *result);
 #define fnn_tile_shape(shape, p)                                                                                       \
-    (fnn_tile_numbers) { FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,   \
-                         FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b }
+    (fnn_tile_numbers)                                                                                                 \
+    {                                                                                                                  \
+        FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,                    \
+            FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b                                               \
+    }
 #define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
     FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
 #define fnn_pack(K, n, b, b_k, b_column, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, width, panel)
@@ -136,7 +139,7 @@ enum {
 #define FNN_MATH_ENUM(name) FNN_MATH_##name,
     FNN_MATH_FUNCTIONS(FNN_MATH_ENUM)
 #undef FNN_MATH_ENUM
-    FNN_MATHS
+        FNN_MATHS
 };
 #define FNN_ACTIVATION_HELPERS(real)                                                                                   \
     void (*activation[FNN_ACTIVATIONS])(ptrdiff_t n, const real *x, real *y, const double *p);                         \
@@ -253,17 +256,17 @@ enum {
 };
 enum { FNN_SLOTS = 3, FNN_CONSTANTS = 6, FNN_HYPERS = 4, FNN_COLUMNS = 64 };
 typedef struct {
-    double unscale, l1, l2, steps;    /* 1, 0, 0, 1 for a gradient as it is */
-    double scale, clip;               /* 1, and 0 for none */
+    double unscale, l1, l2, steps; /* 1, 0, 0, 1 for a gradient as it is */
+    double scale, clip;            /* 1, and 0 for none */
     double decay, ema;
     int overwrite;
 } fnn_step;
 #define FNN_OPTIMIZER_HELPERS(real)                                                                                    \
     void (*rule[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, const double *constants);     \
     void (*step_rule[FNN_OPTIMIZERS])(ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,       \
-                                 real *average, const double *constants, const fnn_step *s);                           \
+                                      real *average, const double *constants, const fnn_step *s);                      \
     void (*step_gradient)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, real *out,               \
-                     const fnn_step *s);                                                                               \
+                          const fnn_step *s);                                                                          \
     void (*step_accumulate)(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s);          \
     double (*step_squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);     \
     void (*penalties)(ptrdiff_t n, const real *w, double *sums);                                                       \
@@ -299,7 +302,8 @@ extern const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS];
 /* Rows and columns: softmax and its kin, norms, sums (rows.h) */
 #define FNN_ROW_HELPERS(real)                                                                                          \
     void (*row_activation[FNN_ROW_ACTIVATIONS])(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y);                  \
-    void (*row_derivative[FNN_ROW_ACTIVATIONS])(ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx); \
+    void (*row_derivative[FNN_ROW_ACTIVATIONS])(ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy,           \
+                                                real *dx);                                                             \
     void (*prelu)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y);                             \
     void (*prelu_derivative)(ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx); \
     void (*prelu_slopes)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const real *x, const real *dy, real *dslope);
@@ -417,9 +421,12 @@ typedef struct {
     int (*default_threads)(void);
     void *(*scratch)(void);
     void (*random_words)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);
-    void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out);
-    void (*random_normal)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
-    void (*random_truncated)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev, double *out);
+    void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high,
+                           double *out);
+    void (*random_normal)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
+                          double *out);
+    void (*random_truncated)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
+                             double *out);
     void (*random_permutation)(uint64_t seed, uint64_t stream, size_t n, int64_t *out);
 } fnn_api;
 
@@ -433,7 +440,8 @@ const char *fnn_available(int index);
 #if defined(__GNUC__) || defined(__clang__)
 __attribute__((unused))
 #endif
-static const fnn_api *fnn; /* each extension's, and each test's, own pointer to the table; set once, when it is loaded */
+static const fnn_api
+    *fnn; /* each extension's, and each test's, own pointer to the table; set once, when it is loaded */
 
 #ifdef __cplusplus
 }

@@ -25,8 +25,8 @@
 
 extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
 const FNN_TABLE_TYPE FNN_TABLE_NAME = {
-    FNN_PRODUCT_ENTRIES    /* tile.h */
-    .activation =
+    FNN_PRODUCT_ENTRIES /* tile.h */
+        .activation =
         {
 #define ACTIVATION(name, ...) name##_forward,
 #include "activations.def"
@@ -39,8 +39,7 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     .math =
         {
 #define FNN_MATH_ENTRY(name) math_##name,
-            FNN_MATH_FUNCTIONS(FNN_MATH_ENTRY)
-        },
+            FNN_MATH_FUNCTIONS(FNN_MATH_ENTRY)},
     .row_activation =
         {
 #define ROW_ACTIVATION(name, ...) name##_forward,
@@ -59,8 +58,8 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
         },
     .mine = mine,
     .mined_gradient = mined_gradient,
-    FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
-    .rule =
+    FNN_OPTIMIZER_ENTRIES /* optimizers.h */
+        .rule =
         {
 #define OPTIMIZER(name, ...) name##_update,
 #include "optimizers.def"
@@ -70,6 +69,6 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
 #define OPTIMIZER(name, ...) name##_step,
 #include "optimizers.def"
         },
-    FNN_ROW_ENTRIES        /* rows.h */
-    FNN_NORM_ENTRIES       /* norms.h */
+    FNN_ROW_ENTRIES      /* rows.h */
+        FNN_NORM_ENTRIES /* norms.h */
 };

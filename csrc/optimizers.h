@@ -74,8 +74,8 @@ static void optimizer_gradient(ptrdiff_t n, const real *w, const real *g, const 
 {
     const step_form f = step_form_of(s);
     FNN_VECTORS(i, n)
-        v_store_n(out + i, clipped(&f, whole_gradient(&f, v_load_n(w + i, FNN_LEFT), g, accumulated, i, FNN_LEFT)),
-                  FNN_LEFT);
+    v_store_n(out + i, clipped(&f, whole_gradient(&f, v_load_n(w + i, FNN_LEFT), g, accumulated, i, FNN_LEFT)),
+              FNN_LEFT);
 }
 
 static void optimizer_accumulate(ptrdiff_t n, const real *w, const real *g, real *accumulated, const fnn_step *s)

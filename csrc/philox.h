@@ -22,7 +22,8 @@
 #define FNN_PHILOX_WORDS (4 * FNN_PHILOX_BLOCKS)
 
 /* out[0..3] = the words of one block */
-static inline void fnn_philox_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]) {
+static inline void fnn_philox_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
+{
     uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < FNN_PHILOX_ROUNDS; round++) {
@@ -55,7 +56,8 @@ typedef uint64_t fnn_philox_lanes __attribute__((vector_size(16)));
 #define FNN_PHILOX_MUL(a, b) ((fnn_philox_lanes)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
 #endif
 
-static inline void fnn_philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[FNN_PHILOX_WORDS]) {
+static inline void fnn_philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[FNN_PHILOX_WORDS])
+{
     enum { LANES = sizeof(fnn_philox_lanes) / 8, GROUPS = LANES > 4 ? 2 : 4, TOGETHER = GROUPS * LANES };
     const fnn_philox_lanes zero = {0}, low = zero + UINT32_MAX;
     const fnn_philox_lanes m0 = zero + FNN_PHILOX_M0, m1 = zero + FNN_PHILOX_M1;
@@ -100,7 +102,8 @@ static inline void fnn_philox_words(uint64_t seed, uint64_t stream, uint64_t blo
 }
 
 #else
-static inline void fnn_philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[FNN_PHILOX_WORDS]) {
+static inline void fnn_philox_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[FNN_PHILOX_WORDS])
+{
     uint32_t c0[FNN_PHILOX_BLOCKS], c1[FNN_PHILOX_BLOCKS], c2[FNN_PHILOX_BLOCKS], c3[FNN_PHILOX_BLOCKS];
     for (int b = 0; b < FNN_PHILOX_BLOCKS; b++) {
         c0[b] = (uint32_t)(block + (uint64_t)b);

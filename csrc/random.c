@@ -16,7 +16,8 @@
 
 /* ----------------------------------------------------------------------------------------------------------- words */
 
-static void single_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out) {
+static void single_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out)
+{
     uint32_t words[4];
     for (size_t done = 0; done < n;) {
         uint64_t at = start + done;
@@ -27,7 +28,8 @@ static void single_words(uint64_t seed, uint64_t stream, uint64_t start, size_t 
     }
 }
 
-void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out) {
+void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out)
+{
     size_t head = (size_t)(-start % 4); /* the rest of the block that start is in */
     if (head > n)
         head = n;
@@ -45,19 +47,21 @@ void fnn_random_words(uint64_t seed, uint64_t stream, uint64_t start, size_t n, 
 static const double two_to_26 = 67108864.0, two_to_52 = 4503599627370496.0, two_to_minus_53 = 0x1p-53;
 
 /* The 53 bits of an element, a whole number below 2^53, from its two words */
-static inline double bits53(const uint32_t words[2]) {
+static inline double bits53(const uint32_t words[2])
+{
     return (double)(words[0] >> 5) * two_to_26 + (double)(words[1] >> 6);
 }
 
 /* Words of elements start .. start + n - 1; n is at most DRAWS. Returns n. */
-static inline size_t draw(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t words[2 * DRAWS]) {
+static inline size_t draw(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t words[2 * DRAWS])
+{
     n = n < DRAWS ? n : DRAWS;
     fnn_random_words(seed, stream, 2 * start, 2 * n, words);
     return n;
 }
 
-void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high,
-                        double *out) {
+void fnn_random_uniform(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high, double *out)
+{
     uint32_t words[2 * DRAWS];
     const double width = high - low;
     for (size_t done = 0, got; done < n; done += got) {
@@ -76,7 +80,8 @@ double fnn_random_quantile(double q);
    x = 2^e m with m in [sqrt(1/2), sqrt(2)), f = m - 1, s = f / (2 + f); then log m = 2 artanh s = f - s (f - r), where
    r = 2 (s^2/3 + s^4/5 + ...): the leading f is exact, and what is rounded is small beside it. |s| < 0.172, so that
    eleven terms leave less than 2^-60. Not static, so that its self-test can reach it. */
-double fnn_random_log(double x) {
+double fnn_random_log(double x)
+{
     static const double ln2_high = 0x1.62e42feep-1; /* 32 bits: times e it is exact */
     static const double ln2_low = 0x1.a39ef35793c76p-33;
     static const double sqrt2 = 1.4142135623730951;
@@ -99,7 +104,8 @@ double fnn_random_log(double x) {
 }
 
 /* c[0] + c[1] x + ... + c[7] x^7 */
-static inline double polynomial7(const double c[8], double x) {
+static inline double polynomial7(const double c[8], double x)
+{
     double sum = c[7];
     for (int i = 6; i >= 0; i--)
         sum = sum * x + c[i];
@@ -110,7 +116,8 @@ static inline double polynomial7(const double c[8], double x) {
    about 1 part in 10^16. It takes the distance from the middle and not the probability: of that the double nearest to
    1 - 2^-54 is 1, whose z is infinite, while q and the tail 1/2 - |q| are exact, so both tails are the same. Not
    static, so that its self-test can reach the ends. */
-double fnn_random_quantile(double q) {
+double fnn_random_quantile(double q)
+{
     static const double middle_top[8] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
                                          1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
                                          3.3430575583588128105e4, 2.5090809287301226727e3};
@@ -156,12 +163,14 @@ double fnn_random_quantile(double q) {
 }
 
 /* u - 1/2 + 2^-54, exactly: an odd multiple of 2^-54 between -1/2 and 1/2 */
-static inline double from_middle(const uint32_t words[2]) {
+static inline double from_middle(const uint32_t words[2])
+{
     return (bits53(words) - two_to_52 + 0.5) * two_to_minus_53;
 }
 
 void fnn_random_normal(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
-                       double *out) {
+                       double *out)
+{
     uint32_t words[2 * DRAWS];
     for (size_t done = 0, got; done < n; done += got) {
         got = draw(seed, stream, start + done, n - done, words);
@@ -171,7 +180,8 @@ void fnn_random_normal(uint64_t seed, uint64_t stream, uint64_t start, size_t n,
 }
 
 void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double mean, double stddev,
-                          double *out) {
+                          double *out)
+{
     static const double within_two = 0.95449973610364158560; /* Phi(2) - Phi(-2) */
     uint32_t words[2 * DRAWS];
     for (size_t done = 0, got; done < n; done += got) {
@@ -187,13 +197,15 @@ void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t
 /* ----------------------------------------------------------------------------------------------------- permutation */
 
 /* The high 64 bits of a b */
-static inline uint64_t high_product(uint64_t a, uint64_t b) {
+static inline uint64_t high_product(uint64_t a, uint64_t b)
+{
     const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
     const uint64_t low = a0 * b0, cross = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)cross;
     return a1 * b1 + (cross >> 32) + (other >> 32);
 }
 
-void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *out) {
+void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *out)
+{
     uint32_t words[2 * DRAWS];
     for (size_t i = 0; i < n; i++)
         out[i] = (int64_t)i;

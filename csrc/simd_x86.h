@@ -1,7 +1,6 @@
 /* simd_x86.h: the words of simd.h in SSE2, AVX2 and AVX-512, in that order of width. */
 #include <immintrin.h>
 
-
 #if defined(__AVX512F__)
 #define FNN_BITS 512
 #define FNN_PREFIX _mm512_
@@ -17,7 +16,7 @@ typedef __m128d vwide;
 #endif
 
 #if FNN_DOUBLE
-#define FNN_X(op) FNN_JOIN3(FNN_PREFIX, op, _pd)    /* _mm256_add_pd, ... */
+#define FNN_X(op) FNN_JOIN3(FNN_PREFIX, op, _pd) /* _mm256_add_pd, ... */
 #define FNN_XI(op) FNN_JOIN3(FNN_PREFIX, op, _epi64)
 typedef vwide vreal;
 #else
@@ -74,7 +73,7 @@ FNN_INLINE vint i_set(int_of_real a) { return FNN_XI(set1)(a); }
 #define FNN_CAST_TO_INT(t) FNN_JOIN3(_mm_cast, t, _si128)
 #define FNN_CAST_TO_REAL _mm_castsi128_
 #endif
-FNN_INLINE vint i_and(vint a, vint b) { return FNN_SI(and)(a, b); }
+FNN_INLINE vint i_and(vint a, vint b) { return FNN_SI (and)(a, b); }
 FNN_INLINE vint i_or(vint a, vint b) { return FNN_SI(or)(a, b); }
 FNN_INLINE vint i_xor(vint a, vint b) { return FNN_SI(xor)(a, b); }
 #if FNN_DOUBLE
@@ -131,7 +130,8 @@ static const int_of_real fnn_lanes[2 * VL] = {
 #if FNN_DOUBLE
     -1, -1, -1, -1
 #else
-    -1, -1, -1, -1, -1, -1, -1, -1
+    -1, -1, -1, -1, -1,
+    -1, -1, -1
 #endif
 };
 FNN_INLINE vtail v_tail(size_t n) { return FNN_SI(loadu)((const vint *)(const void *)(fnn_lanes + VL - n)); }
@@ -142,7 +142,7 @@ FNN_INLINE vmask v_lt(vreal a, vreal b) { return FNN_X(cmplt)(a, b); }
 FNN_INLINE vmask v_le(vreal a, vreal b) { return FNN_X(cmple)(a, b); }
 FNN_INLINE vmask v_eq(vreal a, vreal b) { return FNN_X(cmpeq)(a, b); }
 FNN_INLINE vmask v_ne(vreal a, vreal b) { return FNN_X(cmpneq)(a, b); }
-FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(or)(FNN_X(and)(m, a), FNN_X(andnot)(m, b)); }
+FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(or)(FNN_X (and)(m, a), FNN_X(andnot)(m, b)); }
 FNN_INLINE vreal v_round(vreal a)
 {
     const vreal magic = v_set(FNN_MAGIC);
@@ -150,7 +150,7 @@ FNN_INLINE vreal v_round(vreal a)
 }
 #define FNN_TAIL_BY_COPY
 #endif
-FNN_INLINE vmask m_and(vmask a, vmask b) { return FNN_X(and)(a, b); }
+FNN_INLINE vmask m_and(vmask a, vmask b) { return FNN_X (and)(a, b); }
 FNN_INLINE vmask m_or(vmask a, vmask b) { return FNN_X(or)(a, b); }
 FNN_INLINE vmask m_not(vmask a) { return v_real(i_xor(v_bits(a), i_set(-1))); }
 FNN_INLINE int m_any(vmask a) { return FNN_X(movemask)(a) != 0; }
@@ -201,7 +201,7 @@ FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q,
     const ptrdiff_t Q = TRANSPOSE_COLUMNS;
     (void)Q, (void)row;
 #if FNN_DOUBLE
-#define LANE(i) _mm_loadu_pd(p + (i)*Q * row)
+#define LANE(i) _mm_loadu_pd(p + (i) * Q * row)
 #if FNN_BITS == 128
     return LANE(0);
 #else
@@ -214,7 +214,7 @@ FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q,
 #endif
 #endif
 #else
-#define LANE(i) _mm_loadu_ps(p + (i)*Q * row)
+#define LANE(i) _mm_loadu_ps(p + (i) * Q * row)
 #if FNN_BITS == 128
     return LANE(0);
 #else

@@ -32,7 +32,7 @@
 #define ONE_INSIDE UINT64_C(1)
 #define OPEN (UINT64_C(1) << 32)
 #define CALLER_SLEEPS (UINT64_C(1) << 33)
-#define INSIDE(door) ((door)&0xffff)
+#define INSIDE(door) ((door) & 0xffff)
 #define SEATS(door) ((door) >> 16 & 0xffff)
 #define TURN(door) ((door) >> 34)
 #define NEW_DOOR(turn, seats) ((uint64_t)(turn) << 34 | OPEN | (uint64_t)(seats) << 16)
@@ -67,7 +67,8 @@ static struct {
 
 static _Thread_local bool inside_task;
 
-static void claim_indices(int worker) {
+static void claim_indices(int worker)
+{
     fnn_task task = pool.task;
     void *context = pool.context;
     int64_t count = pool.count, i;
@@ -77,11 +78,13 @@ static void claim_indices(int worker) {
 
 /* ---- a worker's side */
 
-static inline bool invited(uint64_t door, uint64_t last_turn, int number) {
+static inline bool invited(uint64_t door, uint64_t last_turn, int number)
+{
     return (door & OPEN) && TURN(door) != last_turn && (uint64_t)number < SEATS(door);
 }
 
-static bool spin_for_job(struct worker *me, uint64_t last_turn) {
+static bool spin_for_job(struct worker *me, uint64_t last_turn)
+{
     uint64_t start = 0, now = 0;
     do {
         for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
@@ -97,7 +100,8 @@ static bool spin_for_job(struct worker *me, uint64_t last_turn) {
 
 /* The worker says that it sleeps and then looks at the door; the caller opens the door and then looks who sleeps.
    Both are sequentially consistent, so that at least one sees the other and no job is slept through. */
-static void sleep_for_job(struct worker *me, uint64_t last_turn) {
+static void sleep_for_job(struct worker *me, uint64_t last_turn)
+{
     gate_lock(&me->gate);
     atomic_store(&me->asleep, true);
     while (atomic_load(&me->asleep) && !invited(atomic_load(&pool.door), last_turn, me->number))
@@ -107,7 +111,8 @@ static void sleep_for_job(struct worker *me, uint64_t last_turn) {
 }
 
 /* The turn that was entered, or NO_TURN if the door was shut or the job is an old one */
-static uint64_t enter(uint64_t last_turn, int number) {
+static uint64_t enter(uint64_t last_turn, int number)
+{
     uint64_t door = atomic_load_explicit(&pool.door, memory_order_relaxed);
     while (invited(door, last_turn, number))
         if (atomic_compare_exchange_weak_explicit(&pool.door, &door, door + ONE_INSIDE, memory_order_acquire,
@@ -116,7 +121,8 @@ static uint64_t enter(uint64_t last_turn, int number) {
     return NO_TURN;
 }
 
-static void leave(void) {
+static void leave(void)
+{
     uint64_t door = atomic_fetch_sub_explicit(&pool.door, ONE_INSIDE, memory_order_acq_rel);
     if (INSIDE(door) == 1 && (door & CALLER_SLEEPS)) {
         gate_lock(&pool.caller); /* so that the caller is either before its look at the door or asleep */
@@ -125,7 +131,8 @@ static void leave(void) {
     }
 }
 
-static thread_result THREAD_CALL work(void *argument) {
+static thread_result THREAD_CALL work(void *argument)
+{
     struct worker *me = argument;
     uint64_t last_turn = NO_TURN;
     inside_task = true;
@@ -148,7 +155,8 @@ static thread_result THREAD_CALL work(void *argument) {
 
 /* In the child of a fork there is one thread. Whatever the others held or were about to change is as it was at that
    moment, so all of it begins anew; workers, gates and jobs are set before they are next used. */
-static void forget_workers(void) {
+static void forget_workers(void)
+{
     atomic_store(&pool.door, 0);
     pool.turn = 0;
     pool.started = 0;
@@ -156,7 +164,8 @@ static void forget_workers(void) {
     atomic_store(&pool.held, false);
 }
 
-static uint64_t spin_from_environment(void) {
+static uint64_t spin_from_environment(void)
+{
     const char *text = getenv("FASTNN_SPIN_US");
     char *end;
     double us = text ? strtod(text, &end) : DEFAULT_SPIN_US;
@@ -165,7 +174,8 @@ static uint64_t spin_from_environment(void) {
     return (uint64_t)((us < 1e6 ? us : 1e6) * 1000);
 }
 
-static void start_workers(int wanted) {
+static void start_workers(int wanted)
+{
     if (!pool.forkable && !(pool.forkable = at_fork(forget_workers)))
         return; /* a child would wait for threads that it does not have */
     if (!pool.started) {
@@ -184,7 +194,8 @@ static void start_workers(int wanted) {
     }
 }
 
-static void open_door(fnn_task task, void *context, int64_t count, int threads) {
+static void open_door(fnn_task task, void *context, int64_t count, int threads)
+{
     pool.task = task;
     pool.context = context;
     pool.count = count;
@@ -193,7 +204,8 @@ static void open_door(fnn_task task, void *context, int64_t count, int threads) 
     atomic_store(&pool.door, NEW_DOOR(++pool.turn, threads));
 }
 
-static void wake_sleepers(int threads) {
+static void wake_sleepers(int threads)
+{
     for (struct worker *w = pool.workers; w < pool.workers + threads - 1; w++) {
         if (!atomic_load(&w->asleep))
             continue;
@@ -204,7 +216,8 @@ static void wake_sleepers(int threads) {
     }
 }
 
-static bool spin_for_workers(void) {
+static bool spin_for_workers(void)
+{
     uint64_t start = 0, now = 0;
     do {
         for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
@@ -218,7 +231,8 @@ static bool spin_for_workers(void) {
     return false;
 }
 
-static void sleep_for_workers(void) {
+static void sleep_for_workers(void)
+{
     gate_lock(&pool.caller);
     atomic_fetch_or(&pool.door, CALLER_SLEEPS);
     while (INSIDE(atomic_load(&pool.door)))
@@ -226,13 +240,15 @@ static void sleep_for_workers(void) {
     gate_unlock(&pool.caller);
 }
 
-static void close_door(void) {
+static void close_door(void)
+{
     uint64_t door = atomic_fetch_and_explicit(&pool.door, ~OPEN, memory_order_acq_rel);
     if (INSIDE(door) && !spin_for_workers())
         sleep_for_workers();
 }
 
-static bool take_pool(void) {
+static bool take_pool(void)
+{
     return !atomic_load_explicit(&pool.held, memory_order_relaxed) &&
            !atomic_exchange_explicit(&pool.held, true, memory_order_acquire);
 }
@@ -240,7 +256,8 @@ static bool take_pool(void) {
 static void release_pool(void) { atomic_store_explicit(&pool.held, false, memory_order_release); }
 
 /* False when the pool belongs to another, or has no worker to offer */
-static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads) {
+static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads)
+{
     if (!take_pool())
         return false;
     if (threads > pool.started + 1)
@@ -257,7 +274,8 @@ static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads
     return threads > 1;
 }
 
-void fnn_parallel(fnn_task task, void *context, int64_t count, int threads) {
+void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
+{
     if (threads > count)
         threads = (int)(count < 0 ? 0 : count);
     if (threads > MOST_WORKERS + 1)
@@ -272,7 +290,8 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads) {
 
 /* ----------------------------------------------------------------------------------------------------- the scratch */
 
-void *fnn_scratch(void) {
+void *fnn_scratch(void)
+{
     if (!slot_ready())
         return NULL;
     void *memory = slot_get();
@@ -298,7 +317,8 @@ static inline int smaller(int a, int b) { return a < b ? a : b; }
 #define MOST_CPUS 8192
 #define LINE_BYTES 4096
 
-__attribute__((format(printf, 3, 4))) static bool read_text(char *text, size_t size, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static bool read_text(char *text, size_t size, const char *format, ...)
+{
     char path[LINE_BYTES];
     va_list parts;
     va_start(parts, format);
@@ -314,7 +334,8 @@ __attribute__((format(printf, 3, 4))) static bool read_text(char *text, size_t s
 }
 
 /* Is cpu in a list such as 0-3,8 ? */
-static bool in_list(const char *list, int cpu) {
+static bool in_list(const char *list, int cpu)
+{
     for (;;) {
         char *end;
         long first = strtol(list, &end, 10), last = first;
@@ -332,7 +353,8 @@ static bool in_list(const char *list, int cpu) {
 
 /* How fast a CPU is, in units that only serve to compare: hybrid Intel chips list their fast ones, arm64 kernels give
    a capacity, and elsewhere there may be the highest clock. 0 where nothing is told, as in most virtual machines. */
-static long speed_of_cpu(const char *root, int cpu) {
+static long speed_of_cpu(const char *root, int cpu)
+{
     char text[LINE_BYTES];
     if (read_text(text, sizeof text, "%s/sys/devices/cpu_core/cpus", root))
         return in_list(text, cpu);
@@ -343,7 +365,8 @@ static long speed_of_cpu(const char *root, int cpu) {
 }
 
 /* The lowest CPU of the same core. (Not core_id: it begins anew in each cluster of some arm64 boards.) */
-static int core_of_cpu(const char *root, int cpu) {
+static int core_of_cpu(const char *root, int cpu)
+{
     char text[LINE_BYTES];
     if (!read_text(text, sizeof text, "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", root, cpu))
         return cpu;
@@ -353,7 +376,8 @@ static int core_of_cpu(const char *root, int cpu) {
 
 /* Physical cores among the allowed CPUs that are of the fastest kind there: within a fifth of the best, since the
    favoured cores of one kind differ by some per cent. */
-static int fast_cores(const char *root, const unsigned char *allowed, int cpus) {
+static int fast_cores(const char *root, const unsigned char *allowed, int cpus)
+{
     static const unsigned char fast = 2, counted = 4;
     unsigned char mark[MOST_CPUS] = {0};
     long best = 0;
@@ -376,7 +400,8 @@ static int fast_cores(const char *root, const unsigned char *allowed, int cpus) 
 }
 
 /* The CPUs of a quota, rounded up; none is INT32_MAX */
-static int quota_cpus(double quota, double period) {
+static int quota_cpus(double quota, double period)
+{
     if (!(quota > 0) || !(period > 0) || quota / period > INT32_MAX - 1)
         return INT32_MAX;
     int cpus = (int)(quota / period);
@@ -385,7 +410,8 @@ static int quota_cpus(double quota, double period) {
 
 /* The smallest quota of a group and of those around it. A container often sees its path but not the folders on it,
    which is why the walk begins below and ends at the mount itself. */
-static int group_quota(const char *root, const char *mount, const char *group) {
+static int group_quota(const char *root, const char *mount, const char *group)
+{
     char path[LINE_BYTES], text[256], period[256];
     int cpus = INT32_MAX;
     if (strlen(group) >= sizeof path)
@@ -408,7 +434,8 @@ static int group_quota(const char *root, const char *mount, const char *group) {
 }
 
 /* Lines are number:controllers:group; version 2 has one, 0::group, and version 1 one with cpu among its controllers. */
-static int cgroup_cpus(const char *root) {
+static int cgroup_cpus(const char *root)
+{
     char text[LINE_BYTES];
     int cpus = INT32_MAX;
     if (!read_text(text, sizeof text, "%s/proc/self/cgroup", root))
@@ -434,11 +461,13 @@ static int cgroup_cpus(const char *root) {
 
 /* What a Linux whose /proc and /sys stand under root suggests to a process that may run on CPU i where allowed[i].
    Not static, so that the self-tests can show it machines that they do not run on. */
-int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus) {
+int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus)
+{
     return smaller(fast_cores(root, allowed, cpus), cgroup_cpus(root));
 }
 
-static int machine_threads(void) {
+static int machine_threads(void)
+{
     static const int bits = 8 * sizeof(unsigned long);
     unsigned long mask[MOST_CPUS / (8 * sizeof(unsigned long))] = {0};
     if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)mask))
@@ -452,7 +481,8 @@ static int machine_threads(void) {
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 
-static int machine_threads(void) {
+static int machine_threads(void)
+{
     int cores = 0;
     size_t size = sizeof cores;
     if (sysctlbyname("hw.perflevel0.physicalcpu", &cores, &size, NULL, 0) &&
@@ -464,7 +494,8 @@ static int machine_threads(void) {
 #elif defined(_WIN32)
 
 /* The process's CPUs in a group. A process that lives in several groups has no mask: then all of them count. */
-static KAFFINITY allowed_in_group(WORD group) {
+static KAFFINITY allowed_in_group(WORD group)
+{
     GROUP_AFFINITY here;
     DWORD_PTR process, machine;
     if (!GetProcessAffinityMask(GetCurrentProcess(), &process, &machine) || !process)
@@ -474,7 +505,8 @@ static KAFFINITY allowed_in_group(WORD group) {
     return here.Group == group ? (KAFFINITY)process : 0;
 }
 
-static int machine_threads(void) {
+static int machine_threads(void)
+{
     DWORD size = 0;
     GetLogicalProcessorInformationEx(RelationProcessorCore, NULL, &size);
     char *table = malloc(size ? size : 1);
@@ -500,7 +532,8 @@ static int machine_threads(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 #endif
 
 /* A whole number from 1 on, alone or at the head of a comma list (OMP_NUM_THREADS has one entry a level); else 0 */
-static int threads_from_environment(const char *name) {
+static int threads_from_environment(const char *name)
+{
     const char *text = getenv(name);
     if (!text)
         return 0;
@@ -512,7 +545,8 @@ static int threads_from_environment(const char *name) {
     return threads > MOST_WORKERS + 1 ? MOST_WORKERS + 1 : (int)threads;
 }
 
-int fnn_default_threads(void) {
+int fnn_default_threads(void)
+{
     static atomic_int known; /* two threads that both come first find the same */
     int threads = atomic_load_explicit(&known, memory_order_relaxed);
     if (threads)
@@ -530,12 +564,14 @@ int fnn_default_threads(void) {
 
 static atomic_int chosen_threads; /* 0: the default */
 
-int fnn_get_threads(void) {
+int fnn_get_threads(void)
+{
     int threads = atomic_load_explicit(&chosen_threads, memory_order_relaxed);
     return threads ? threads : fnn_default_threads();
 }
 
-int fnn_set_threads(int count) {
+int fnn_set_threads(int count)
+{
     count = smaller(count > 0 ? count : 0, MOST_WORKERS + 1);
     int former = atomic_exchange_explicit(&chosen_threads, count, memory_order_relaxed);
     return former ? former : fnn_default_threads();

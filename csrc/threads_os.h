@@ -29,7 +29,8 @@ typedef struct gate {
     CONDITION_VARIABLE bell;
 } gate;
 
-static inline void gate_init(gate *g) {
+static inline void gate_init(gate *g)
+{
     InitializeSRWLock(&g->lock);
     InitializeConditionVariable(&g->bell);
 }
@@ -38,7 +39,8 @@ static inline void gate_unlock(gate *g) { ReleaseSRWLockExclusive(&g->lock); }
 static inline void gate_sleep(gate *g) { SleepConditionVariableSRW(&g->bell, &g->lock, INFINITE, 0); }
 static inline void gate_wake(gate *g) { WakeConditionVariable(&g->bell); }
 
-static inline uint64_t clock_ns(void) {
+static inline uint64_t clock_ns(void)
+{
     LARGE_INTEGER ticks, per_second;
     QueryPerformanceCounter(&ticks);
     QueryPerformanceFrequency(&per_second);
@@ -48,14 +50,16 @@ static inline uint64_t clock_ns(void) {
 typedef DWORD thread_result;
 #define THREAD_CALL WINAPI
 
-static inline bool thread_start(thread_result(THREAD_CALL *entry)(void *), void *argument) {
+static inline bool thread_start(thread_result(THREAD_CALL *entry)(void *), void *argument)
+{
     HANDLE thread = CreateThread(NULL, STACK_BYTES, entry, argument, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
     if (thread)
         CloseHandle(thread);
     return thread != NULL;
 }
 
-static inline bool at_fork(void (*in_child)(void)) { /* Windows does not fork */
+static inline bool at_fork(void (*in_child)(void))
+{ /* Windows does not fork */
     (void)in_child;
     return true;
 }
@@ -68,7 +72,8 @@ static bool slot_made;
 static inline void *aligned_take(size_t bytes) { return _aligned_malloc(bytes, 64); }
 static inline void aligned_free(void *memory) { _aligned_free(memory); }
 static void WINAPI slot_end(void *memory) { aligned_free(memory); }
-static BOOL CALLBACK slot_make(INIT_ONCE *once, void *unused, void **unused_too) {
+static BOOL CALLBACK slot_make(INIT_ONCE *once, void *unused, void **unused_too)
+{
     (void)once, (void)unused, (void)unused_too;
     slot = FlsAlloc(slot_end);
     slot_made = slot != FLS_OUT_OF_INDEXES;
@@ -90,7 +95,8 @@ typedef struct gate {
 } gate;
 
 /* By assignment, since a forked child makes new gates where a lost thread may have left a locked one. */
-static inline void gate_init(gate *g) {
+static inline void gate_init(gate *g)
+{
     *g = (gate){.lock = PTHREAD_MUTEX_INITIALIZER, .bell = PTHREAD_COND_INITIALIZER};
 }
 static inline void gate_lock(gate *g) { pthread_mutex_lock(&g->lock); }
@@ -98,7 +104,8 @@ static inline void gate_unlock(gate *g) { pthread_mutex_unlock(&g->lock); }
 static inline void gate_sleep(gate *g) { pthread_cond_wait(&g->bell, &g->lock); }
 static inline void gate_wake(gate *g) { pthread_cond_signal(&g->bell); }
 
-static inline uint64_t clock_ns(void) {
+static inline uint64_t clock_ns(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -108,7 +115,8 @@ typedef void *thread_result;
 #define THREAD_CALL
 
 /* Signals are for threads that know of them: at a worker arrive only those of its own faults, and the profiler's. */
-static inline void block_signals(sigset_t *former) {
+static inline void block_signals(sigset_t *former)
+{
     static const int let_through[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF};
     sigset_t blocked;
     sigfillset(&blocked);
@@ -117,7 +125,8 @@ static inline void block_signals(sigset_t *former) {
     pthread_sigmask(SIG_SETMASK, &blocked, former);
 }
 
-static inline bool thread_start(thread_result(THREAD_CALL *entry)(void *), void *argument) {
+static inline bool thread_start(thread_result(THREAD_CALL *entry)(void *), void *argument)
+{
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes))
         return false;
@@ -138,7 +147,8 @@ static pthread_once_t slot_once = PTHREAD_ONCE_INIT;
 static pthread_key_t slot; /* a pointer of each thread, freed when the thread ends */
 static bool slot_made;
 
-static inline void *aligned_take(size_t bytes) {
+static inline void *aligned_take(size_t bytes)
+{
     void *memory;
     return posix_memalign(&memory, 64, bytes) ? NULL : memory;
 }
@@ -159,7 +169,8 @@ static inline uint64_t float_mode(void) { return _mm_getcsr() & ~MXCSR_FLAGS; }
 static inline void set_float_mode(uint64_t mode) { _mm_setcsr((uint32_t)mode); }
 #elif defined(__aarch64__)
 static inline void relax(void) { __asm__ volatile("isb" ::: "memory"); } /* `yield` does nothing on most cores */
-static inline uint64_t float_mode(void) {
+static inline uint64_t float_mode(void)
+{
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
     return mode;

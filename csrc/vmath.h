@@ -9,30 +9,46 @@
    The polynomials are minimax fits: scripts/fit.py computes these very lines, and says what each stands for. */
 
 #define EXP_F {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555678p-5f, 0x1.122996p-7f, 0x1.6bebaep-10f}
-#define LOG_F {0x1.5555a4p-2f, -0x1.00004p-2f, 0x1.9969bp-3f, -0x1.54efdcp-3f, 0x1.28847cp-3f, -0x1.0d8a8cp-3f, \
-    0x1.ac90c2p-4f, -0x1.7140cap-5f}
-#define ERF_F {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2cf8p-4f, -0x1.b7f90ep-6f, 0x1.5405b2p-8f, -0x1.a3f706p-11f, \
-    0x1.496a42p-14f}
+#define LOG_F                                                                                                          \
+    {0x1.5555a4p-2f, -0x1.00004p-2f,  0x1.9969bp-3f,  -0x1.54efdcp-3f,                                                 \
+     0x1.28847cp-3f, -0x1.0d8a8cp-3f, 0x1.ac90c2p-4f, -0x1.7140cap-5f}
+#define ERF_F                                                                                                          \
+    {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2cf8p-4f, -0x1.b7f90ep-6f,                                                \
+     0x1.5405b2p-8f, -0x1.a3f706p-11f, 0x1.496a42p-14f}
 #define TANH_F {-0x1.555556p-2f, 0x1.1110eap-3f, -0x1.ba08c8p-5f, 0x1.64a996p-6f, -0x1.116acap-7f, 0x1.2c869ep-9f}
 #define TAIL_P_F {0x1.8194ep+5f, 0x1.527576p+5f, 0x1.1b4b46p+4f, 0x1.f735ap+1f, 0x1.98857cp-2f}
 #define TAIL_Q_F {0x1.8194ep+6f, 0x1.430de6p+7f, 0x1.d05fd6p+6f, 0x1.6af192p+5f, 0x1.3b5beap+3f, 0x1p+0f}
-#define EXP_D {0x1p-1, 0x1.5555555555559p-3, 0x1.555555555553ep-5, 0x1.111111110f60bp-7, 0x1.6c16c16c1f493p-10, \
-    0x1.a01a01b0309abp-13, 0x1.a01a017aefa59p-16, 0x1.71ddf77ccf99bp-19, 0x1.27e53711d26c3p-22, \
-    0x1.af605d504cda6p-26, 0x1.1ee88022a01d6p-29}
-#define ATANH_D {0x1.555555555554fp-1, 0x1.999999999c1adp-2, 0x1.24924921e18ap-2, 0x1.c71c7491fecbap-3, \
-    0x1.745c4a5dc2ad1p-3, 0x1.3b35d00040196p-3, 0x1.0dcaa12d638bfp-3, 0x1.1b87cfcc65289p-3}
-#define ERF_D {0x1.06eba8214db68p-3, -0x1.812746b0379bdp-2, 0x1.ce2f21a040d15p-4, -0x1.b82ce311fa927p-6, \
-    0x1.565bccf92b0cap-8, -0x1.c02db03dd2f9dp-11, 0x1.f9a2baa8adc8dp-14, -0x1.f4ca4d6b28516p-17, \
-    0x1.b97fd3b72ab0fp-20, -0x1.5c07263aba275p-23, 0x1.d71b0adc1444p-27, -0x1.abae3e24f356bp-31}
-#define TANH_D {-0x1.5555555555555p-2, 0x1.11111111110a8p-3, -0x1.ba1ba1ba0f149p-5, 0x1.664f487e0b22p-6, \
-    -0x1.226e3473f88dfp-7, 0x1.d6d39ae8b5cafp-9, -0x1.7d9f6f7056eb5p-10, 0x1.3526ecc68a16cp-11, \
-    -0x1.f243a528e1f64p-13, 0x1.84460c0539742p-14, -0x1.05bcf905f7e3ep-15, 0x1.b33a6a45f9c78p-18}
-#define TAIL_P_D {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20, 0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19, \
-    0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10, \
-    0x1.7acc05d0ee2e5p+7, 0x1.8cf63a53a557bp+3, 0x1.9884533d43c61p-2}
-#define TAIL_Q_D {0x1.b060ae8761927p+20, 0x1.094fccd80ac7fp+22, 0x1.30af4dfee1ddp+22, 0x1.b1160dfda720ep+21, \
-    0x1.a84f2f42b987cp+20, 0x1.2db3892f46c84p+19, 0x1.3ecc7578563fbp+17, 0x1.f6ab93d1ce32p+14, \
-    0x1.23442b175670fp+12, 0x1.dbc06830f0a77p+8, 0x1.f18493272620dp+4, 0x1p+0}
+#define EXP_D                                                                                                          \
+    {0x1p-1,                                                                                                           \
+     0x1.5555555555559p-3,                                                                                             \
+     0x1.555555555553ep-5,                                                                                             \
+     0x1.111111110f60bp-7,                                                                                             \
+     0x1.6c16c16c1f493p-10,                                                                                            \
+     0x1.a01a01b0309abp-13,                                                                                            \
+     0x1.a01a017aefa59p-16,                                                                                            \
+     0x1.71ddf77ccf99bp-19,                                                                                            \
+     0x1.27e53711d26c3p-22,                                                                                            \
+     0x1.af605d504cda6p-26,                                                                                            \
+     0x1.1ee88022a01d6p-29}
+#define ATANH_D                                                                                                        \
+    {0x1.555555555554fp-1, 0x1.999999999c1adp-2, 0x1.24924921e18ap-2,  0x1.c71c7491fecbap-3,                           \
+     0x1.745c4a5dc2ad1p-3, 0x1.3b35d00040196p-3, 0x1.0dcaa12d638bfp-3, 0x1.1b87cfcc65289p-3}
+#define ERF_D                                                                                                          \
+    {0x1.06eba8214db68p-3,  -0x1.812746b0379bdp-2,  0x1.ce2f21a040d15p-4,  -0x1.b82ce311fa927p-6,                      \
+     0x1.565bccf92b0cap-8,  -0x1.c02db03dd2f9dp-11, 0x1.f9a2baa8adc8dp-14, -0x1.f4ca4d6b28516p-17,                     \
+     0x1.b97fd3b72ab0fp-20, -0x1.5c07263aba275p-23, 0x1.d71b0adc1444p-27,  -0x1.abae3e24f356bp-31}
+#define TANH_D                                                                                                         \
+    {-0x1.5555555555555p-2,  0x1.11111111110a8p-3,  -0x1.ba1ba1ba0f149p-5,  0x1.664f487e0b22p-6,                       \
+     -0x1.226e3473f88dfp-7,  0x1.d6d39ae8b5cafp-9,  -0x1.7d9f6f7056eb5p-10, 0x1.3526ecc68a16cp-11,                     \
+     -0x1.f243a528e1f64p-13, 0x1.84460c0539742p-14, -0x1.05bcf905f7e3ep-15, 0x1.b33a6a45f9c78p-18}
+#define TAIL_P_D                                                                                                       \
+    {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20,  0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19,                       \
+     0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10,                       \
+     0x1.7acc05d0ee2e5p+7,  0x1.8cf63a53a557bp+3,  0x1.9884533d43c61p-2}
+#define TAIL_Q_D                                                                                                       \
+    {0x1.b060ae8761927p+20, 0x1.094fccd80ac7fp+22, 0x1.30af4dfee1ddp+22,  0x1.b1160dfda720ep+21,                       \
+     0x1.a84f2f42b987cp+20, 0x1.2db3892f46c84p+19, 0x1.3ecc7578563fbp+17, 0x1.f6ab93d1ce32p+14,                        \
+     0x1.23442b175670fp+12, 0x1.dbc06830f0a77p+8,  0x1.f18493272620dp+4,  0x1p+0}
 
 #if FNN_DOUBLE
 #define FIT(name) name##_D
@@ -42,11 +58,11 @@
 #define SQRT2 0x1.6a09e667f3bcdp+0
 #define EXP_UNSCALE 0x1p-512 /* exp_scaled's factor, undone */
 #define EXP_SCALE_BITS 512
-#define EXP_LOWEST -1063.8  /* e^x is 0, and so is exp_scaled(x) */
-#define EXP_LOW -746        /* e^x is 0 */
-#define EXP_HIGH 710        /* e^x is infinite */
-#define EXPM1_LOW -40       /* e^x - 1 is -1 */
-#define TAIL_END 46         /* t Phi(-t) and more is 0 */
+#define EXP_LOWEST -1063.8      /* e^x is 0, and so is exp_scaled(x) */
+#define EXP_LOW -746            /* e^x is 0 */
+#define EXP_HIGH 710            /* e^x is infinite */
+#define EXPM1_LOW -40           /* e^x - 1 is -1 */
+#define TAIL_END 46             /* t Phi(-t) and more is 0 */
 #define TINY_FOR_SERIES 0x1p-54 /* |x| below which x is the answer of an odd function that begins as x does */
 #define DENORMAL_SHIFT 54
 #define DENORMAL_UP 0x1p54

@@ -1,4 +1,5 @@
-"""A small network on three spirals, trained with the public pieces: initializers, activations, a loss and an optimizer."""
+"""A small network on three spirals, trained with the public pieces: initializers, activations, a loss and an
+optimizer."""
 
 import time
 

@@ -204,7 +204,8 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _along(function: Callable[..., Any], axis: Any, *arrays: FloatArray, out: FloatArray | None = None) -> FloatArray:
-    """function(*arrays as rows, result): the axis (or axes) moved to the end and made one, and back again in the result,
+    """function(*arrays as rows, result): the axis (or axes) moved to the end and made one, and back again in the
+    result,
     whose rows may be of another length than those of the first array."""
     first = arrays[0]
     axes = _axes(axis, first.ndim)
@@ -297,8 +298,8 @@ def _slopes(x: FloatArray, alpha: Any) -> tuple[tuple[int, int], FloatArray]:
     trailing = x.shape[x.ndim - slopes.ndim :] if slopes.ndim <= x.ndim else None
     if trailing != slopes.shape:
         raise ValueError(
-            f"alpha has shape {slopes.shape}, but x has shape {x.shape}; alpha must be a number or have the shape of x's "
-            "last axes, for instance one slope for each column"
+            f"alpha has shape {slopes.shape}, but x has shape {x.shape}; alpha must be a number or have the shape "
+            "of x's last axes, for instance one slope for each column"
         )
     if slopes.ndim == 0:
         n = x.shape[-1] if x.ndim else 1
@@ -350,8 +351,8 @@ def _row_derivative(row: Row) -> Function:
     def product(x: Any, dy: Any = None, axis: int | tuple[int, ...] = -1) -> FloatArray:
         if dy is None:
             raise TypeError(
-                f"the derivative of {row.name} is a matrix for each row: pass dy, an array of the result's shape, and get "
-                "dy times that matrix"
+                f"the derivative of {row.name} is a matrix for each row: pass dy, an array of the result's shape, "
+                "and get dy times that matrix"
             )
         x = _validate.floats(x, "x")
         dy = _validate.floats(dy, "dy", x.dtype)
@@ -384,10 +385,12 @@ def derivative(activation: str | Function, **parameters: Any) -> Function:
     """The derivative of an activation, as a function of x.
 
     For a function of one number it is called with x, and returns f'(x), or with x and dy, and returns dy f'(x). At a
-    corner it takes the value in the table. Where f' is computed from y = f(x), as training does (sigmoid, tanh, softplus,
+    corner it takes the value in the table. Where f' is computed from y = f(x), as training does (sigmoid, tanh,
+    softplus,
     ...), it is accurate to rounding of y, so that 1 - y is 0 where y is 1.
 
-    For a function of a row the derivative is a matrix J, dy_i / dx_j: it is called with x, dy and the axis, and returns dy J,
+    For a function of a row the derivative is a matrix J, dy_i / dx_j: it is called with x, dy and the axis, and
+    returns dy J,
     the gradient with respect to x of whatever has the gradient dy with respect to the result.
 
     Parameters
@@ -406,8 +409,8 @@ def derivative(activation: str | Function, **parameters: Any) -> Function:
         own = getattr(activation, "derivative", None)
         if not callable(own):
             raise TypeError(
-                f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's and has no attribute "
-                "`derivative`; give it one, a function of x"
+                f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's and has no "
+                "attribute `derivative`; give it one, a function of x"
             )
         if parameters:
             raise TypeError("activation: parameters are for fastnn's own activations; bind them in your function")
@@ -474,8 +477,8 @@ def serialize(activation: Function) -> str:
     name = _name_of(activation)
     if name is None:
         raise ValueError(
-            f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's, so that its name would not "
-            "find it again; save its name yourself and pass custom_objects to deserialize"
+            f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's, so that its "
+            "name would not find it again; save its name yourself and pass custom_objects to deserialize"
         )
     return name
 

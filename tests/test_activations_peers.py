@@ -15,11 +15,16 @@ ELEMENTWISE = [name for name, row in activations.TABLE.items() if not row.rowwis
 ROWWISE = [name for name, row in activations.TABLE.items() if row.rowwise]
 OWN = {"step", "gelu_tanh", "relu_general"}  # which Keras has not, or not by this name
 PARAMETERS = {
-    "relu": {"negative_slope": 0.3, "max_value": 2.0, "threshold": 0.6}, "leaky_relu": {"negative_slope": 0.4},
-    "elu": {"alpha": 0.7}, "celu": {"alpha": 0.7}, "squareplus": {"b": 2}, "hard_shrink": {"threshold": 1.2},
-    "soft_shrink": {"threshold": 1.2}, "threshold": {"threshold": 0.6, "default_value": -7.0},
+    "relu": {"negative_slope": 0.3, "max_value": 2.0, "threshold": 0.6},
+    "leaky_relu": {"negative_slope": 0.4},
+    "elu": {"alpha": 0.7},
+    "celu": {"alpha": 0.7},
+    "squareplus": {"b": 2},
+    "hard_shrink": {"threshold": 1.2},
+    "soft_shrink": {"threshold": 1.2},
+    "threshold": {"threshold": 0.6, "default_value": -7.0},
     "gelu": {"approximate": True},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +92,29 @@ def test_every_activation_of_keras_is_here(keras):
 
 
 TORCH = {
-    "relu": "relu", "relu6": "relu6", "leaky_relu": "leaky_relu", "hard_sigmoid": "hardsigmoid", "hard_tanh": "hardtanh",
-    "hard_silu": "hardswish", "hard_shrink": "hardshrink", "soft_shrink": "softshrink", "tanh_shrink": "tanhshrink",
-    "softsign": "softsign", "elu": "elu", "celu": "celu", "selu": "selu", "silu": "silu", "mish": "mish", "gelu": "gelu",
-    "log_sigmoid": "logsigmoid", "sigmoid": "sigmoid", "tanh": "tanh", "softmax": "softmax", "log_softmax": "log_softmax",
+    "relu": "relu",
+    "relu6": "relu6",
+    "leaky_relu": "leaky_relu",
+    "hard_sigmoid": "hardsigmoid",
+    "hard_tanh": "hardtanh",
+    "hard_silu": "hardswish",
+    "hard_shrink": "hardshrink",
+    "soft_shrink": "softshrink",
+    "tanh_shrink": "tanhshrink",
+    "softsign": "softsign",
+    "elu": "elu",
+    "celu": "celu",
+    "selu": "selu",
+    "silu": "silu",
+    "mish": "mish",
+    "gelu": "gelu",
+    "log_sigmoid": "logsigmoid",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
     "glu": "glu",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -120,7 +120,7 @@ def test_gradients_can_be_added_to(dtype):
 
 def test_an_empty_batch_has_zero_gradients():
     x, w, bias = layer(np.random.default_rng(6), (0, 4, 3), "float64")
-    z, y = run_forward(x, w, bias, *RELU)
+    _, y = run_forward(x, w, bias, *RELU)
     _, dw, dbias, dx = run_backward(x, w, y, y, *RELU)
     assert dx.shape == (0, 4)
     assert not dw.any()

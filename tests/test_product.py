@@ -115,7 +115,8 @@ def test_every_element_is_one_fused_chain_over_ascending_k(dtype):
 
 
 def fma32(a, b, c):
-    """A fused multiply-add of float32 by way of double with rounding to odd, which makes the second rounding harmless."""
+    """A fused multiply-add of float32 by way of double with rounding to odd, which makes the second rounding
+    harmless."""
     product_, addend = a.astype(np.float64) * b, c.astype(np.float64)
     total = product_ + addend
     rest = (product_ - (total - addend)) + (addend - (total - (total - addend)))

@@ -31,7 +31,8 @@ static atomic_long check_count, check_failures;
 #define CHECK(condition, ...) check_that((condition) ? 1 : 0, #condition, __FILE__, __LINE__, __VA_ARGS__)
 
 CHECK_FORMAT(5)
-static int check_that(int good, const char *condition, const char *file, int line, const char *format, ...) {
+static int check_that(int good, const char *condition, const char *file, int line, const char *format, ...)
+{
     atomic_fetch_add(&check_count, 1);
     if (good || atomic_fetch_add(&check_failures, 1) >= CHECK_PRINTED)
         return good;
@@ -44,14 +45,16 @@ static int check_that(int good, const char *condition, const char *file, int lin
     return good;
 }
 
-static inline int check_report(const char *name) {
+static inline int check_report(const char *name)
+{
     const char *isa = getenv("FASTNN_ISA");
     long failures = atomic_load(&check_failures), checks = atomic_load(&check_count);
     printf("%-12s %-9s %ld checks, %ld failed\n", name, isa ? isa : "", checks, failures);
     return failures || !checks; /* a test that checked nothing has not passed */
 }
 
-static inline int check_skip(const char *name, const char *why) {
+static inline int check_skip(const char *name, const char *why)
+{
     const char *isa = getenv("FASTNN_ISA");
     printf("%-12s %-9s skipped: %s\n", name, isa ? isa : "", why);
     return CHECK_SKIPPED;

@@ -32,7 +32,8 @@ SAME(double)
     static void elements_##real(int kind, ptrdiff_t n)                                                                 \
     {                                                                                                                  \
         const char *name = fnn_activation_rows[kind].name;                                                             \
-        real *x = numbers_##real(n, 0), *dy = numbers_##real(n, 5), *y = numbers_##real(n, 9), *dx = numbers_##real(n, 9); \
+        real *x = numbers_##real(n, 0), *dy = numbers_##real(n, 5), *y = numbers_##real(n, 9),                         \
+             *dx = numbers_##real(n, 9);                                                                               \
         fnn_activation(kind, n, x, y, parameters);                                                                     \
         const real *xy = fnn_activation_rows[kind].reads == 'X' ? x : y;                                               \
         fnn_derivative(kind, n, xy, dy, dx, parameters);                                                               \
@@ -40,7 +41,8 @@ SAME(double)
             real one = -77, slope = -77;                                                                               \
             fnn_activation(kind, 1, x + i, &one, parameters);                                                          \
             fnn_derivative(kind, 1, xy + i, dy + i, &slope, parameters);                                               \
-            CHECK(same_##real(1, &one, y + i) && same_##real(1, &slope, dx + i), "%s: element %td of %td", name, i, n); \
+            CHECK(same_##real(1, &one, y + i) && same_##real(1, &slope, dx + i), "%s: element %td of %td", name, i,    \
+                  n);                                                                                                  \
         }                                                                                                              \
         fnn_derivative(kind, n, xy, dy, dy, parameters);                                                               \
         CHECK(same_##real(n, dx, dy), "%s of " #real ": dx in place of dy, n = %td", name, n);                         \

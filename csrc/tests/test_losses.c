@@ -13,7 +13,8 @@ enum { LENGTHS = sizeof lengths / sizeof *lengths };
 static int lengths_of(int kind) { return kind == FNN_LOSS_margin_ranking ? 1 : LENGTHS; } /* two scores, not two rows */
 static const double defaults[4] = {0.5, 0.25, 1, 0.1}, no_class[4] = {NAN, 0, 0, 0};
 
-static void *copy_of(const void *bytes, size_t size) {
+static void *copy_of(const void *bytes, size_t size)
+{
     void *copy = malloc(size ? size : 1);
     if (!copy)
         abort();
@@ -25,7 +26,8 @@ static void *copy_of(const void *bytes, size_t size) {
 }
 
 #define TEST_LOSS(real, test)                                                                                          \
-    static uint64_t test(int kind, ptrdiff_t d) {                                                                      \
+    static uint64_t test(int kind, ptrdiff_t d)                                                                        \
+    {                                                                                                                  \
         const char layout = fnn_loss_rows[kind].layout;                                                                \
         const ptrdiff_t width = (layout == 'P' ? 2 : layout == 'T' ? 3 : 1) * d;                                       \
         const ptrdiff_t targets = layout == 'R' ? d : layout == 'T' ? 0 : 1;                                           \
@@ -59,7 +61,8 @@ static void *copy_of(const void *bytes, size_t size) {
             real *row = copy_of(NULL, (size_t)width * sizeof(real));                                                   \
             fnn_loss(kind, 1, d, one, p + r * width, &value, row, NULL, 0.25, parameters);                             \
             CHECK(value == values[r], "%s: row %td of d = %td: %g, alone %g", loss, r, d, values[r], value);           \
-            CHECK(!memcmp(row, dy + r * width, (size_t)width * sizeof(real)), "%s: row %td alone, d = %td", loss, r, d); \
+            CHECK(!memcmp(row, dy + r * width, (size_t)width * sizeof(real)), "%s: row %td alone, d = %td", loss, r,   \
+                  d);                                                                                                  \
             fnn_loss(kind, 1, d, one, p + r * width, &value, (real *)NULL, NULL, 0, parameters);                       \
             CHECK(value == values[r], "%s: the value alone, with d = %td", loss, d);                                   \
             for (ptrdiff_t i = 0; i < width; i++)                                                                      \
@@ -73,7 +76,8 @@ static void *copy_of(const void *bytes, size_t size) {
     }
 
 /* FNV-1a */
-static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
+static uint64_t hash(uint64_t h, const void *bytes, size_t size)
+{
     for (size_t i = 0; i < size; i++)
         h = (h ^ ((const unsigned char *)bytes)[i]) * UINT64_C(1099511628211);
     return h;
@@ -81,7 +85,8 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
 TEST_LOSS(float, test_float)
 TEST_LOSS(double, test_double)
 
-int main(void) {
+int main(void)
+{
     static uint64_t first[FNN_LOSSES][LENGTHS][2];
     const char *const limit = getenv("FASTNN_ISA");
     fnn = fnn_choose(limit);
@@ -102,8 +107,8 @@ int main(void) {
                 const char *const loss = fnn_loss_rows[kind].name;
                 CHECK(first[kind][i][0] == test_float(kind, lengths[i]), "%s: %s and %s differ in float, d = %td", loss,
                       chosen->isa, fnn->isa, lengths[i]);
-                CHECK(first[kind][i][1] == test_double(kind, lengths[i]), "%s: %s and %s differ in double, d = %td", loss,
-                      chosen->isa, fnn->isa, lengths[i]);
+                CHECK(first[kind][i][1] == test_double(kind, lengths[i]), "%s: %s and %s differ in double, d = %td",
+                      loss, chosen->isa, fnn->isa, lengths[i]);
             }
     }
     return check_report("losses");

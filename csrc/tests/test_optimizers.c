@@ -57,8 +57,15 @@ static const double hypers[FNN_HYPERS] = {0.5, 0.75, 0.001953125, 1};
             }                                                                                                          \
             fnn->optimizer_rows[rule].remember(t, hypers, &memory);                                                    \
             fnn->optimizer_rows[rule].constants(0.1, t, hypers, &memory, constants);                                   \
-            const fnn_step step = {.unscale = 0.3, .l1 = 0.01, .l2 = 0.02, .steps = 3, .scale = t == 2 ? 0.7 : 1,      \
-                                   .clip = 0.4, .decay = 0.01, .ema = 0.9, .overwrite = t == 3};                       \
+            const fnn_step step = {.unscale = 0.3,                                                                     \
+                                   .l1 = 0.01,                                                                         \
+                                   .l2 = 0.02,                                                                         \
+                                   .steps = 3,                                                                         \
+                                   .scale = t == 2 ? 0.7 : 1,                                                          \
+                                   .clip = 0.4,                                                                        \
+                                   .decay = 0.01,                                                                      \
+                                   .ema = 0.9,                                                                         \
+                                   .overwrite = t == 3};                                                               \
             if (full)                                                                                                  \
                 fnn_step_rule(rule, n, w, g, slot, sum, average, constants, &step);                                    \
             else                                                                                                       \
@@ -92,8 +99,8 @@ static const double hypers[FNN_HYPERS] = {0.5, 0.75, 0.001953125, 1};
                         train_##T(rule, full, first, n, part);                                                         \
                         for (int s = 0; s < 5; s++)                                                                    \
                             CHECK(memcmp(part + s * WHOLE, whole + s * WHOLE + first, (size_t)n * sizeof(real)) == 0,  \
-                                  "%s " #T " %s: %td from %td, array %d", fnn->isa,                                    \
-                                  fnn->optimizer_rows[rule].name, n, first, s);                                        \
+                                  "%s " #T " %s: %td from %td, array %d", fnn->isa, fnn->optimizer_rows[rule].name, n, \
+                                  first, s);                                                                           \
                     }                                                                                                  \
             }                                                                                                          \
     }                                                                                                                  \

@@ -15,7 +15,8 @@ enum { N = 100000 };
 static uint32_t words[N];
 static double numbers[N];
 
-static void known_answers(void) {
+static void known_answers(void)
+{
     static const struct {
         uint64_t seed, stream, block;
         uint32_t words[4];
@@ -40,7 +41,8 @@ static void known_answers(void) {
 }
 
 /* Sixteen blocks at once are sixteen single ones, also where the counter's low word overflows */
-static void blocks_agree(void) {
+static void blocks_agree(void)
+{
     static const uint64_t from[] = {0, 1, 15, 1000, UINT32_MAX - 7, UINT64_C(0x123456789abcdef0), UINT64_MAX - 5};
     for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
         uint32_t many[FNN_PHILOX_WORDS], one[4];
@@ -59,7 +61,8 @@ static void normal(uint64_t start, size_t n, double *out) { fnn_random_normal(1,
 static void truncated(uint64_t start, size_t n, double *out) { fnn_random_truncated(1, 2, start, n, 1.5, 0.5, out); }
 
 /* Any slice is that of the whole, and nothing is written beyond it */
-static void slices(void) {
+static void slices(void)
+{
     static const size_t starts[] = {0, 1, 2, 3, 4, 5, 31, 63, 64, 65, 100, 127, 128, 129, 1000};
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 63, 64, 65, 67, 127, 128, 129, 500};
     static const filler fillers[] = {uniform, normal, truncated};
@@ -87,7 +90,8 @@ static void slices(void) {
 }
 
 /* Seed and stream matter in every bit: streams that differ in one bit share no word beyond chance */
-static void streams_differ(void) {
+static void streams_differ(void)
+{
     uint32_t here[64], there[64];
     fnn_random_words(3, 4, 0, 64, here);
     for (int bit = 0; bit < 64; bit++)
@@ -101,7 +105,8 @@ static void streams_differ(void) {
         }
 }
 
-static void word_bits(void) {
+static void word_bits(void)
+{
     fnn_random_words(21, 22, 0, N, words);
     for (int bit = 0; bit < 32; bit++) {
         long ones = 0;
@@ -111,7 +116,8 @@ static void word_bits(void) {
     }
 }
 
-static int ascending(const void *a, const void *b) {
+static int ascending(const void *a, const void *b)
+{
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
@@ -121,7 +127,8 @@ static double truncated_cdf(double z) { return (normal_cdf(z) - normal_cdf(-2)) 
 static double uniform_cdf(double u) { return (u + 1) / 2; } /* from -1 to 1 */
 
 /* Mean, variance and fourth moment within five standard errors, and the distance of Kolmogorov and Smirnov */
-static void moments(const char *name, double variance, double fourth, double eighth, double (*cdf)(double)) {
+static void moments(const char *name, double variance, double fourth, double eighth, double (*cdf)(double))
+{
     double m1 = 0, m2 = 0, m4 = 0, distance = 0;
     for (int i = 0; i < N; i++) {
         double z = numbers[i], z2 = z * z;
@@ -137,12 +144,14 @@ static void moments(const char *name, double variance, double fourth, double eig
 }
 
 /* E z^k of the normal cut at +-2, from E z^k = (k-1) E z^(k-2) - 2^k phi(2) / (Phi(2) - 1/2) */
-static double truncated_moment(int k) {
+static double truncated_moment(int k)
+{
     double phi = exp(-2.0) / sqrt(2 * acos(-1.0)), mass = normal_cdf(2) - 0.5;
     return k == 0 ? 1 : (k - 1) * truncated_moment(k - 2) - pow(2, k - 1) * phi / mass;
 }
 
-static void distributions(void) {
+static void distributions(void)
+{
     fnn_random_uniform(31, 1, 0, N, -1, 1, numbers);
     for (int i = 0; i < N; i++)
         CHECK(numbers[i] >= -1 && numbers[i] < 1, "uniform %d: %g", i, numbers[i]);
@@ -168,13 +177,15 @@ static void distributions(void) {
 }
 
 /* |computed - exact| in units of the last place of exact */
-static double ulps(double computed, long double exact) {
+static double ulps(double computed, long double exact)
+{
     int exponent;
     frexp((double)exact, &exponent);
     return (double)fabsl((computed - exact) / ldexpl(1, exponent - DBL_MANT_DIG));
 }
 
-static void logarithm(void) {
+static void logarithm(void)
+{
     static const uint64_t ends[][2] = {{UINT64_C(0x0010000000000000), UINT64_C(0x7fefffffffffffff)},  /* all normals */
                                        {UINT64_C(0x3fe0000000000000), UINT64_C(0x4000000000000000)},  /* 1/2 .. 2 */
                                        {UINT64_C(0x3fefffff00000000), UINT64_C(0x3ff0000100000000)},  /* around 1 */
@@ -197,7 +208,8 @@ static void logarithm(void) {
 }
 
 /* Phi of the quantile is the probability, to the ends of what a draw can give */
-static void quantile(void) {
+static void quantile(void)
+{
     static const double least = 0x1p-54;
     for (double tail = least; tail < 0.5; tail *= 1.03) {
         double q = 0.5 - tail, exact_tail = 0.5 - q, z = fnn_random_quantile(-q);
@@ -210,7 +222,8 @@ static void quantile(void) {
 }
 
 /* The definitions in fnn.h, followed word by word */
-static void definitions(void) {
+static void definitions(void)
+{
     double u, z, t;
     for (uint64_t i = 0; i < 1000; i++) {
         uint32_t w[2];
@@ -226,7 +239,8 @@ static void definitions(void) {
     }
 }
 
-static uint64_t fingerprint(const double *x, size_t n) {
+static uint64_t fingerprint(const double *x, size_t n)
+{
     uint64_t hash = UINT64_C(0xcbf29ce484222325), bits;
     for (size_t i = 0; i < n; i++) {
         memcpy(&bits, x + i, sizeof bits);
@@ -237,7 +251,8 @@ static uint64_t fingerprint(const double *x, size_t n) {
 }
 
 /* The same bits from every compiler and on every CPU: fingerprints taken once, on x86-64 with GCC 12 */
-static void same_bits(void) {
+static void same_bits(void)
+{
     static const filler fillers[] = {uniform, normal, truncated};
     static const uint64_t known[] = {UINT64_C(0xc7050d576bd7eb58), UINT64_C(0x9ce73264950e7ba5),
                                      UINT64_C(0x1054065185dc6ae6)};
@@ -250,7 +265,8 @@ static void same_bits(void) {
 
 /* ---------------------------------------------------------------------------------------------------- permutations */
 
-static void permutation_is_one(void) {
+static void permutation_is_one(void)
+{
     static const size_t sizes[] = {0, 1, 2, 3, 4, 63, 64, 65, 66, 129, 1000, 65537};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         size_t n = sizes[s], fixed = 0;
@@ -273,7 +289,8 @@ static void permutation_is_one(void) {
 }
 
 /* The swaps of fnn.h, with the product's high half taken in long division */
-static void permutation_definition(void) {
+static void permutation_definition(void)
+{
     enum { LENGTH = 300 };
     int64_t order[LENGTH], found[LENGTH];
     uint32_t w[2];
@@ -291,7 +308,8 @@ static void permutation_definition(void) {
 }
 
 /* Every element in every place equally often, and every order of four equally often */
-static void permutation_is_uniform(void) {
+static void permutation_is_uniform(void)
+{
     enum { LENGTH = 10, TIMES = 20000, ORDERS = 24 };
     static int placed[LENGTH][LENGTH], ordered[256];
     int64_t order[LENGTH];
@@ -319,7 +337,8 @@ static void permutation_is_uniform(void) {
     CHECK(square > 3 && square < 23 + 5 * sqrt(46), "orders: chi-square %g of 23", square);
 }
 
-int main(void) {
+int main(void)
+{
     known_answers();
     blocks_agree();
     slices();

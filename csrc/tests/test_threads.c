@@ -13,7 +13,8 @@
 enum { MOST = 1000, MOST_THREADS = 16 };
 
 /* Long enough for the workers to come before the caller has done all of a job itself */
-static void linger(void) {
+static void linger(void)
+{
     for (volatile int i = 0; i < 1000; i++)
         ;
 }
@@ -25,7 +26,8 @@ struct tally {
     int threads, slow;
 };
 
-static void count_index(void *context, int64_t index, int worker) {
+static void count_index(void *context, int64_t index, int worker)
+{
     struct tally *t = context;
     if (t->slow)
         linger();
@@ -36,7 +38,8 @@ static void count_index(void *context, int64_t index, int worker) {
     atomic_fetch_add(&t->done[index >= 0 && index < MOST ? index : MOST], 1);
 }
 
-static void run_job(int64_t count, int threads, int slow, const char *where) {
+static void run_job(int64_t count, int threads, int slow, const char *where)
+{
     static _Thread_local struct tally t;
     memset(&t, 0, sizeof t);
     t.threads = threads;
@@ -51,7 +54,8 @@ static void run_job(int64_t count, int threads, int slow, const char *where) {
 
 static void run_tally(int64_t count, int threads, const char *where) { run_job(count, threads, 0, where); }
 
-static void every_index_once(const char *where) {
+static void every_index_once(const char *where)
+{
     static const int counts[] = {0, 1, 2, 3, 7, 1000}, threads[] = {1, 2, 3, 7, 2, 1, 16, 3};
     for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
@@ -59,12 +63,14 @@ static void every_index_once(const char *where) {
                 run_tally(counts[c], threads[t], where);
 }
 
-static void no_task(void *context, int64_t index, int worker) {
+static void no_task(void *context, int64_t index, int worker)
+{
     (void)index, (void)worker;
     atomic_fetch_add((atomic_int *)context, 1);
 }
 
-static void odd_arguments(void) {
+static void odd_arguments(void)
+{
     atomic_int done = 0;
     fnn_parallel(no_task, &done, -5, 3);
     CHECK(done == 0, "%d tasks of -5", (int)done);
@@ -75,13 +81,15 @@ static void odd_arguments(void) {
 }
 
 /* One job must be over, its memory and all, before the next begins: plain memory, so that a race shows */
-static void add_plainly(void *context, int64_t index, int worker) {
+static void add_plainly(void *context, int64_t index, int worker)
+{
     long *cells = context;
     cells[8 * index]++;
     (void)worker;
 }
 
-static void many_tiny_jobs(void) {
+static void many_tiny_jobs(void)
+{
     enum { JOBS = 100000 };
     long cells[8 * 3] = {0};
     for (int job = 0; job < JOBS; job++)
@@ -98,7 +106,8 @@ struct nest {
 
 static _Thread_local int thread_mark;
 
-static void inner_task(void *context, int64_t index, int worker) {
+static void inner_task(void *context, int64_t index, int worker)
+{
     struct nest *n = context;
     (void)index;
     linger();
@@ -109,14 +118,16 @@ static void inner_task(void *context, int64_t index, int worker) {
         atomic_fetch_add(&n->not_zero, 1);
 }
 
-static void outer_task(void *context, int64_t index, int worker) {
+static void outer_task(void *context, int64_t index, int worker)
+{
     (void)index, (void)worker;
     thread_mark = 1;
     fnn_parallel(inner_task, context, 10, 4);
     thread_mark = 0;
 }
 
-static void nested_calls(void) {
+static void nested_calls(void)
+{
     static const int threads[] = {1, 3};
     for (int t = 0; t < 2; t++)
         for (int again = 0; again < 50; again++) {
@@ -137,7 +148,8 @@ static void nested_calls(void) {
 #include <time.h>
 #include <unistd.h>
 
-static void sleep_us(long us) {
+static void sleep_us(long us)
+{
     struct timespec time = {us / 1000000, us % 1000000 * 1000};
     nanosleep(&time, NULL);
 }
@@ -147,7 +159,8 @@ struct meeting {
     atomic_int arrived, met;
 };
 
-static void meet(void *context, int64_t index, int worker) {
+static void meet(void *context, int64_t index, int worker)
+{
     struct meeting *m = context;
     (void)index, (void)worker;
     atomic_fetch_add(&m->arrived, 1);
@@ -156,21 +169,24 @@ static void meet(void *context, int64_t index, int worker) {
     atomic_fetch_add(&m->met, atomic_load(&m->arrived) >= 2);
 }
 
-static void threads_meet(const char *where) {
+static void threads_meet(const char *where)
+{
     struct meeting m = {0};
     fnn_parallel(meet, &m, 2, 2);
     CHECK(m.met == 2, "%s: two tasks on two threads did not run at once", where);
 }
 
 /* Workers that have fallen asleep come again, and so does a caller whose worker was late */
-static void pause_task(void *context, int64_t index, int worker) {
+static void pause_task(void *context, int64_t index, int worker)
+{
     (void)index;
     if (worker)
         sleep_us(2000);
     atomic_fetch_add((atomic_int *)context, 1);
 }
 
-static void sleepers_wake(void) {
+static void sleepers_wake(void)
+{
     for (int again = 0; again < 20; again++) {
         atomic_int done = 0;
         sleep_us(1000);
@@ -180,13 +196,15 @@ static void sleepers_wake(void) {
     }
 }
 
-static void *call_many(void *argument) {
+static void *call_many(void *argument)
+{
     for (int again = 0; again < 300; again++)
         run_job(100 + again % 3, 2 + again % 4, 1, argument);
     return NULL;
 }
 
-static void two_callers(void) {
+static void two_callers(void)
+{
     pthread_t other[3];
     for (int i = 0; i < 3; i++)
         CHECK(!pthread_create(&other[i], NULL, call_many, "another caller"), "no thread");
@@ -198,7 +216,8 @@ static void two_callers(void) {
 /* ---- fork */
 
 /* What a child finds; its checks are told by its status, and a child that hangs is ended by its alarm. */
-static int child_status(void (*test)(const char *), const char *where) {
+static int child_status(void (*test)(const char *), const char *where)
+{
     fflush(NULL);
     pid_t child = fork();
     if (child < 0)
@@ -214,19 +233,22 @@ static int child_status(void (*test)(const char *), const char *where) {
     return status;
 }
 
-static void compute(const char *where) {
+static void compute(const char *where)
+{
     run_tally(1000, 3, where);
     run_tally(1000, 5, where);
     threads_meet(where);
 }
 
-static void compute_and_fork(const char *where) {
+static void compute_and_fork(const char *where)
+{
     compute(where);
     int status = child_status(compute, "a grandchild");
     CHECK(status == 0, "a grandchild ended with %d", status);
 }
 
-static void fork_after_use(void) {
+static void fork_after_use(void)
+{
     compute("the parent");
     int status = child_status(compute_and_fork, "a child");
     CHECK(status == 0, "a child ended with %d", status);
@@ -235,13 +257,15 @@ static void fork_after_use(void) {
 
 static atomic_int stop_calling;
 
-static void *call_until_told(void *unused) {
+static void *call_until_told(void *unused)
+{
     while (!atomic_load(&stop_calling))
         run_job(50, 4, 1, "beside a fork");
     return unused;
 }
 
-static void fork_beside_a_caller(void) {
+static void fork_beside_a_caller(void)
+{
     enum { FORKS = 25 };
     pthread_t other;
     atomic_store(&stop_calling, 0);
@@ -258,18 +282,21 @@ static void fork_beside_a_caller(void) {
 
 /* ---- the end of the process, while workers spin, sleep or work */
 
-static void end_at_once(const char *where) {
+static void end_at_once(const char *where)
+{
     run_tally(100, 4, where);
     exit(atomic_load(&check_failures) ? 1 : 0);
 }
 
-static void end_with_sleepers(const char *where) {
+static void end_with_sleepers(const char *where)
+{
     run_tally(100, 4, where);
     sleep_us(20000);
     exit(atomic_load(&check_failures) ? 1 : 0);
 }
 
-static void end_with_a_job(const char *where) {
+static void end_with_a_job(const char *where)
+{
     pthread_t other;
     (void)where;
     atomic_store(&stop_calling, 0);
@@ -279,7 +306,8 @@ static void end_with_a_job(const char *where) {
     exit(0);
 }
 
-static void ends_cleanly(void) {
+static void ends_cleanly(void)
+{
     for (int again = 0; again < 10; again++) {
         CHECK(child_status(end_at_once, "before the end") == 0, "exit with spinning workers");
         CHECK(child_status(end_with_sleepers, "before the end") == 0, "exit with sleeping workers");
@@ -299,7 +327,8 @@ static void flush_to_zero(int on) { __asm__ volatile("msr fpcr, %0" ::"r"((uint6
 #endif
 
 #ifndef NO_FLUSHING
-static void halve_least(void *context, int64_t index, int worker) {
+static void halve_least(void *context, int64_t index, int worker)
+{
     volatile double least = 0x1p-1022; /* half of it is denormal */
     volatile double half = least * 0.5;
     atomic_fetch_add((atomic_int *)context, half == 0);
@@ -307,7 +336,8 @@ static void halve_least(void *context, int64_t index, int worker) {
     meet(m, index, worker); /* so that a worker takes part */
 }
 
-static void modes_agree(void) {
+static void modes_agree(void)
+{
     for (int again = 0; again < 4; again++) {
         struct {
             atomic_int zeros;
@@ -328,7 +358,8 @@ struct signals {
     atomic_int open;
 };
 
-static void look_at_signals(void *context, int64_t index, int worker) {
+static void look_at_signals(void *context, int64_t index, int worker)
+{
     struct signals *s = context;
     sigset_t blocked;
     pthread_sigmask(SIG_BLOCK, NULL, &blocked);
@@ -337,7 +368,8 @@ static void look_at_signals(void *context, int64_t index, int worker) {
     meet(&s->meeting, index, worker);
 }
 
-static void signals_are_the_callers(void) {
+static void signals_are_the_callers(void)
+{
     struct signals s = {0};
     sigset_t blocked;
     fnn_parallel(look_at_signals, &s, 2, 2);
@@ -354,7 +386,8 @@ struct scratches {
     atomic_int moved;
 };
 
-static void use_scratch(void *context, int64_t index, int worker) {
+static void use_scratch(void *context, int64_t index, int worker)
+{
     struct scratches *s = context;
     unsigned char *mine = fnn_scratch();
     if (mine) {
@@ -366,7 +399,8 @@ static void use_scratch(void *context, int64_t index, int worker) {
     s->of_worker[worker] = mine;
 }
 
-static void *use_scratch_and_end(void *unused) {
+static void *use_scratch_and_end(void *unused)
+{
     unsigned char *mine = fnn_scratch();
     CHECK(mine != NULL, "no scratch");
     if (mine)
@@ -374,7 +408,8 @@ static void *use_scratch_and_end(void *unused) {
     return unused;
 }
 
-static void scratch_of_each(void) {
+static void scratch_of_each(void)
+{
     struct scratches s = {0};
     fnn_parallel(use_scratch, &s, 2, 2);
     CHECK(s.of_worker[0] && s.of_worker[1], "%p and %p", s.of_worker[0], s.of_worker[1]);
@@ -395,7 +430,8 @@ static void scratch_of_each(void) {
 static int expected_threads;
 static const char *variable, *value;
 
-static void look_at_environment(const char *where) {
+static void look_at_environment(const char *where)
+{
     setenv(variable, value, 1);
     int found = fnn_default_threads();
     if (expected_threads)
@@ -406,7 +442,8 @@ static void look_at_environment(const char *where) {
     CHECK(fnn_default_threads() == found, "%s: read twice", where);
 }
 
-static void environment(void) {
+static void environment(void)
+{
     static const struct {
         const char *name, *value;
         int threads; /* 0: ignored */
@@ -439,7 +476,8 @@ int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus);
 enum { CPUS = 8 };
 static char root[] = "/tmp/fastnn-test-XXXXXX";
 
-__attribute__((format(printf, 2, 3))) static void write_file(const char *text, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void write_file(const char *text, const char *format, ...)
+{
     char path[512];
     va_list parts;
     int at = snprintf(path, sizeof path, "%s/", root);
@@ -459,7 +497,8 @@ __attribute__((format(printf, 2, 3))) static void write_file(const char *text, c
     }
 }
 
-static void new_machine(void) {
+static void new_machine(void)
+{
     char command[600];
     strcpy(strrchr(root, '-'), "-XXXXXX");
     CHECK(mkdtemp(root) != NULL, "no temporary folder");
@@ -467,13 +506,15 @@ static void new_machine(void) {
     CHECK(system(command) == 0, "%s", command);
 }
 
-static void end_machine(void) {
+static void end_machine(void)
+{
     char command[600];
     snprintf(command, sizeof command, "rm -rf '%s'", root);
     CHECK(system(command) == 0, "%s", command);
 }
 
-static void expect(int threads, const unsigned char allowed[CPUS], const char *machine) {
+static void expect(int threads, const unsigned char allowed[CPUS], const char *machine)
+{
     int found = fnn_linux_threads(root, allowed, CPUS);
     CHECK(found == threads, "%s: %d threads, not %d", machine, found, threads);
 }
@@ -481,7 +522,8 @@ static void expect(int threads, const unsigned char allowed[CPUS], const char *m
 static const unsigned char all[CPUS] = {1, 1, 1, 1, 1, 1, 1, 1}, four[CPUS] = {1, 1, 1, 1, 0, 0, 0, 0},
                            some[CPUS] = {0, 1, 0, 0, 0, 1, 1, 0}, last[CPUS] = {0, 0, 0, 0, 0, 0, 1, 1};
 
-static void machines(void) {
+static void machines(void)
+{
     char text[64];
 
     new_machine();
@@ -550,7 +592,8 @@ static void machines(void) {
 }
 #endif
 
-static void thread_count(void) {
+static void thread_count(void)
+{
     int usual = fnn_default_threads();
     CHECK(usual >= 1, "%d threads", usual);
     CHECK(fnn_get_threads() == usual, "%d threads at first", fnn_get_threads());
@@ -562,7 +605,8 @@ static void thread_count(void) {
     CHECK(fnn_get_threads() == usual, "%d threads after -3 was set", fnn_get_threads());
 }
 
-int main(void) {
+int main(void)
+{
 #ifndef _WIN32
     alarm(300); /* a pool that hangs must fail */
     ends_cleanly();

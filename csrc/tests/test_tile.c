@@ -8,21 +8,24 @@
 
 enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
 
-#define DEFINE_TESTS(real, T, fma_of)                                                                           \
+#define DEFINE_TESTS(real, T, fma_of)                                                                                  \
     static real number_##T(void) { return (real)(rand() % 2001 - 1000) / 256; }                                        \
                                                                                                                        \
     /* the chain that fnn.h promises; without fused multiply-add, only close to it */                                  \
-    static real chain_##T(const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, ptrdiff_t K, real sum) {         \
+    static real chain_##T(const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, ptrdiff_t K, real sum)           \
+    {                                                                                                                  \
         for (ptrdiff_t k = 0; k < K; k++)                                                                              \
             sum = fma_of(a[k * a_k], b[k * b_k], sum);                                                                 \
         return sum;                                                                                                    \
     }                                                                                                                  \
                                                                                                                        \
-    static void one_tile_##T(int shape, ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, int a_by_rows, int init_kind) {         \
+    static void one_tile_##T(int shape, ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, int a_by_rows, int init_kind)           \
+    {                                                                                                                  \
         const ptrdiff_t a_row = a_by_rows ? K + PAD : 1, a_k = a_by_rows ? 1 : m + PAD, b_k = n + PAD, c_row = n + 3;  \
         const size_t a_size = (size_t)((m - 1) * a_row + (K - 1) * a_k + 1);                                           \
         const size_t b_size = (size_t)((K - 1) * b_k + n), c_size = (size_t)(m * c_row);                               \
-        real *a = malloc((K ? a_size : 1) * sizeof *a), *b = malloc((K ? b_size : 1) * sizeof *b); /* exact: for ASan */ \
+        real *a = malloc((K ? a_size : 1) * sizeof *a),                                                                \
+             *b = malloc((K ? b_size : 1) * sizeof *b); /* exact: for ASan */                                          \
         real *c = malloc(c_size * sizeof *c), *bias = malloc((size_t)n * sizeof *bias);                                \
         real *start = malloc(c_size * sizeof *c);                                                                      \
         for (size_t i = 0; K && i < a_size; i++)                                                                       \
@@ -48,17 +51,19 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
         free(a), free(b), free(c), free(bias), free(start);                                                            \
     }                                                                                                                  \
                                                                                                                        \
-    static void tiles_##T(void) {                                                                                      \
+    static void tiles_##T(void)                                                                                        \
+    {                                                                                                                  \
         const ptrdiff_t depths[] = {0, 1, 2, DEPTH, 130}; /* the last is past where the next tile is fetched */        \
         for (int shape = 0; shape < FNN_TILE_SHAPES; shape++)                                                          \
-            for (ptrdiff_t m = 1; m <= fnn->T->tile[shape].rows; m++)                                              \
-                for (ptrdiff_t n = 1; n <= fnn->T->tile[shape].columns; n++)                                       \
+            for (ptrdiff_t m = 1; m <= fnn->T->tile[shape].rows; m++)                                                  \
+                for (ptrdiff_t n = 1; n <= fnn->T->tile[shape].columns; n++)                                           \
                     for (int d = 0; d < 5; d++)                                                                        \
                         one_tile_##T(shape, m, n, depths[d], (int)((m + n + d) % 2), (int)((m + n) % 3));              \
     }                                                                                                                  \
                                                                                                                        \
-    static void packs_##T(void) {                                                                                      \
-        const ptrdiff_t vector = fnn->T->tile[0].vector;                                                           \
+    static void packs_##T(void)                                                                                        \
+    {                                                                                                                  \
+        const ptrdiff_t vector = fnn->T->tile[0].vector;                                                               \
         for (ptrdiff_t K = 0; K < 11; K++)                                                                             \
             for (ptrdiff_t n = 1; n < 4 * vector + 3; n++)                                                             \
                 for (ptrdiff_t width = vector; width <= 2 * vector; width += vector)                                   \
@@ -88,7 +93,8 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
 DEFINE_TESTS(float, f32, fmaf)
 DEFINE_TESTS(double, f64, fma)
 
-int main(void) {
+int main(void)
+{
     fnn = fnn_choose(getenv("FASTNN_ISA"));
     if (!fnn)
         return check_skip("tile", "this machine lacks the instruction set");

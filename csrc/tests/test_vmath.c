@@ -121,18 +121,41 @@ SWEEP(double, uint64_t, 52, 2047)
             int kind;                                                                                                  \
             real x, y;                                                                                                 \
         } rows[] = {                                                                                                   \
-            {FNN_MATH_exp, 0, 1}, {FNN_MATH_exp, -0.0, 1}, {FNN_MATH_exp, INFINITY, INFINITY},                         \
-            {FNN_MATH_exp, -INFINITY, 0}, {FNN_MATH_expm1, 0, 0}, {FNN_MATH_expm1, -0.0, -0.0},                        \
-            {FNN_MATH_expm1, INFINITY, INFINITY}, {FNN_MATH_expm1, -INFINITY, -1}, {FNN_MATH_log, 1, 0},               \
-            {FNN_MATH_log, 0, -INFINITY}, {FNN_MATH_log, -0.0, -INFINITY}, {FNN_MATH_log, -1, NAN},                    \
-            {FNN_MATH_log, INFINITY, INFINITY}, {FNN_MATH_log, -INFINITY, NAN}, {FNN_MATH_log1p, 0, 0},                \
-            {FNN_MATH_log1p, -0.0, -0.0}, {FNN_MATH_log1p, -1, -INFINITY}, {FNN_MATH_log1p, -2, NAN},                  \
-            {FNN_MATH_log1p, INFINITY, INFINITY}, {FNN_MATH_log1p, -INFINITY, NAN}, {FNN_MATH_tanh, 0, 0},             \
-            {FNN_MATH_tanh, -0.0, -0.0}, {FNN_MATH_tanh, INFINITY, 1}, {FNN_MATH_tanh, -INFINITY, -1},                 \
-            {FNN_MATH_sigmoid, 0, 0.5}, {FNN_MATH_sigmoid, INFINITY, 1}, {FNN_MATH_sigmoid, -INFINITY, 0},             \
-            {FNN_MATH_softplus, INFINITY, INFINITY}, {FNN_MATH_softplus, -INFINITY, 0},                                \
-            {FNN_MATH_log_sigmoid, INFINITY, 0}, {FNN_MATH_log_sigmoid, -INFINITY, -INFINITY}, {FNN_MATH_erf, 0, 0},   \
-            {FNN_MATH_erf, -0.0, -0.0}, {FNN_MATH_erf, INFINITY, 1}, {FNN_MATH_erf, -INFINITY, -1},                    \
+            {FNN_MATH_exp, 0, 1},                                                                                      \
+            {FNN_MATH_exp, -0.0, 1},                                                                                   \
+            {FNN_MATH_exp, INFINITY, INFINITY},                                                                        \
+            {FNN_MATH_exp, -INFINITY, 0},                                                                              \
+            {FNN_MATH_expm1, 0, 0},                                                                                    \
+            {FNN_MATH_expm1, -0.0, -0.0},                                                                              \
+            {FNN_MATH_expm1, INFINITY, INFINITY},                                                                      \
+            {FNN_MATH_expm1, -INFINITY, -1},                                                                           \
+            {FNN_MATH_log, 1, 0},                                                                                      \
+            {FNN_MATH_log, 0, -INFINITY},                                                                              \
+            {FNN_MATH_log, -0.0, -INFINITY},                                                                           \
+            {FNN_MATH_log, -1, NAN},                                                                                   \
+            {FNN_MATH_log, INFINITY, INFINITY},                                                                        \
+            {FNN_MATH_log, -INFINITY, NAN},                                                                            \
+            {FNN_MATH_log1p, 0, 0},                                                                                    \
+            {FNN_MATH_log1p, -0.0, -0.0},                                                                              \
+            {FNN_MATH_log1p, -1, -INFINITY},                                                                           \
+            {FNN_MATH_log1p, -2, NAN},                                                                                 \
+            {FNN_MATH_log1p, INFINITY, INFINITY},                                                                      \
+            {FNN_MATH_log1p, -INFINITY, NAN},                                                                          \
+            {FNN_MATH_tanh, 0, 0},                                                                                     \
+            {FNN_MATH_tanh, -0.0, -0.0},                                                                               \
+            {FNN_MATH_tanh, INFINITY, 1},                                                                              \
+            {FNN_MATH_tanh, -INFINITY, -1},                                                                            \
+            {FNN_MATH_sigmoid, 0, 0.5},                                                                                \
+            {FNN_MATH_sigmoid, INFINITY, 1},                                                                           \
+            {FNN_MATH_sigmoid, -INFINITY, 0},                                                                          \
+            {FNN_MATH_softplus, INFINITY, INFINITY},                                                                   \
+            {FNN_MATH_softplus, -INFINITY, 0},                                                                         \
+            {FNN_MATH_log_sigmoid, INFINITY, 0},                                                                       \
+            {FNN_MATH_log_sigmoid, -INFINITY, -INFINITY},                                                              \
+            {FNN_MATH_erf, 0, 0},                                                                                      \
+            {FNN_MATH_erf, -0.0, -0.0},                                                                                \
+            {FNN_MATH_erf, INFINITY, 1},                                                                               \
+            {FNN_MATH_erf, -INFINITY, -1},                                                                             \
         };                                                                                                             \
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {                                                      \
             real y = 7;                                                                                                \
@@ -170,7 +193,8 @@ int main(int argc, char **argv)
         if (LDBL_MANT_DIG > DBL_MANT_DIG)
             sweep_double(kind, (points + 9) / 10);
         if (argc > 2)
-            printf("%-12s %-7s float %.3f double %.3f\n", functions[kind].name, fnn->isa, worst[kind][0], worst[kind][1]);
+            printf("%-12s %-7s float %.3f double %.3f\n", functions[kind].name, fnn->isa, worst[kind][0],
+                   worst[kind][1]);
     }
     specials_float();
     specials_double();

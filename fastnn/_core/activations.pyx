@@ -18,7 +18,7 @@ cdef enum:
 cdef enum Operation:
     ACTIVATE, DIFFERENTIATE, ACTIVATE_ROWS, DIFFERENTIATE_ROWS, PRELU, PRELU_DERIVATIVE, PRELU_SLOPES
 
-# x (or xy), dy, y (or dx), slope and p as fnn.h has them. There are `count` elements, rows or columns, `step` to a chunk;
+# x (or xy), dy, y (or dx), slope and p as fnn.h has them. There are `count` elements, rows or columns, `step` a chunk;
 # n is the length of a row of x, out_n of y, and 1 for elements and columns.
 cdef struct Work:
     Operation operation

@@ -15,8 +15,8 @@ cdef double one_double = 1
 
 cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *bias,
                        int activation, const double *parameters, real *z, real *y, int threads) noexcept nogil:
-    """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where backward
-    reads the output only. Returns -1 when there was no memory for the product's scratch."""
+    """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where
+    backward reads the output only. Returns -1 when there was no memory for the product's scratch."""
     cdef Product p
     p.M, p.N, p.K = B, O, I
     p.a, p.a_row, p.a_k = x, I, 1
@@ -34,8 +34,8 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
 
         dz = dy f'(zy)   dw = x^T dz   dbias = sum over rows of dz   dx = dz w^T
 
-    zy is z or y, whichever the activation's derivative reads. With `accumulate`, dw and dbias are added to. dw and dbias
-    (together) or dx may be NULL where they are not wanted; dz may be dy. Returns -1 when there was no memory."""
+    zy is z or y, whichever the activation's derivative reads. With `accumulate`, dw and dbias are added to. Any of
+    dw, dbias and dx may be NULL where it is not wanted; dz may be dy. Returns -1 when there was no memory."""
     cdef Product p
     cdef int failed = 0
     if activation != FNN_ACTIVATION_linear:

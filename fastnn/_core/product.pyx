@@ -14,7 +14,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
-from fastnn._core.kernels cimport FNN_SCRATCH_BYTES, chosen_table, fnn, get_threads, parallel, real, scratch
+from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real, scratch
 
 cnp.import_array()
 fnn = chosen_table()
@@ -176,7 +176,8 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
                      c + i * p.c_row + j, p.c_row, init, init_row)
 
 
-cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
+cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1,
+                const real *tag) noexcept nogil:
     """C[i0:i1, j0:j1], block by block, by one thread."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef ptrdiff_t size = sizeof(real), width = shape.columns

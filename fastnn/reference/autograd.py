@@ -121,7 +121,7 @@ class Value:
     def abs(self) -> "Value":
         return self._function("abs", abs(self.data), sign(self.data))
 
-    __abs__ = abs
+    __abs__ = abs  # noqa: A003
 
     def linear(self) -> "Value":
         """Itself: the activation of a layer that has none."""
