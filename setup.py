@@ -1,6 +1,7 @@
 """Build the C helpers once per instruction set and precision, and the Cython modules over them.
 
-Exactly one extension, fastnn._core.kernels, links the helpers; the others reach them through the table that it hands out.
+Exactly one extension, fastnn._core.kernels, links the helpers; the others reach them through the table that it hands
+out.
 What is compiled with which flags stands in csrc/isa.mk, which csrc/Makefile reads too.
 """
 

@@ -22,6 +22,7 @@
 #define FNN_TABLE_NAME FNN_JOIN2(fnn_f32_, FNN_ISA)
 #endif
 
+/* clang-format off: the entries are macros, which it takes for the beginnings of longer lines */
 extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
 const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     FNN_PRODUCT_ENTRIES    /* tile.h */
@@ -74,3 +75,4 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     FNN_ROW_ENTRIES        /* rows.h */
     FNN_NORM_ENTRIES       /* norms.h */
 };
+/* clang-format on */

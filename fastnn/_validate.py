@@ -55,10 +55,10 @@ def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatAr
 def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
     """float32 or float64, from a name, a type or a dtype."""
     try:
-        dtype = np.dtype(value)
+        dtype: np.dtype[Any] | None = None if value is None else np.dtype(value)
     except TypeError:
         dtype = None
-    if dtype not in FLOATS or value is None:
+    if dtype is None or dtype not in FLOATS:
         raise ValueError(f"{name}: expected 'float32' or 'float64', got {value!r}")
     return dtype
 
@@ -101,9 +101,7 @@ def labels(
         wrong &= array != ignore
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"{name}: label {array[where]} at index {where} is outside 0..{classes - 1}, {of}"
-        )
+        raise ValueError(f"{name}: label {array[where]} at index {where} is outside 0..{classes - 1}, {of}")
     return np.asarray(array, dtype=np.int32, order="C")
 
 
@@ -112,7 +110,9 @@ def destination(value: Any, name: str, shape: tuple[int, ...], dtype: npt.DTypeL
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: expected a NumPy array to write into, got {type(value).__name__}")
     if value.shape != tuple(shape) or value.dtype != dtype:
-        raise ValueError(f"{name}: expected a {np.dtype(dtype)} array of shape {tuple(shape)}, got a {_describe(value)}")
+        raise ValueError(
+            f"{name}: expected a {np.dtype(dtype)} array of shape {tuple(shape)}, got a {_describe(value)}"
+        )
     if not value.flags.writeable:
         raise ValueError(f"{name} is read-only; pass a writable array, for instance {name}.copy()")
     if not value.flags.c_contiguous:
@@ -141,7 +141,9 @@ def number(
             for word, bound in ((">=", minimum), (">", above), ("<=", maximum), ("<", below))
             if math.isfinite(bound)
         ]
-        raise ValueError(f"{name}: expected a finite number{' ' if bounds else ''}{' and '.join(bounds)}, got {value!r}")
+        raise ValueError(
+            f"{name}: expected a finite number{' ' if bounds else ''}{' and '.join(bounds)}, got {value!r}"
+        )
     return result
 
 

@@ -379,7 +379,7 @@ class _Preset(VarianceScaling):
 
 
 class GlorotUniform(_Preset):
-    r"""Uniform in :math:`\pm\sqrt{6/(n_{in}+n_{out})}` (Glorot and Bengio, 2010): for tanh and sigmoid; a layer's default."""
+    r"""Uniform in :math:`\pm\sqrt{6/(n_{in}+n_{out})}` (Glorot and Bengio, 2010): for tanh, sigmoid; the default."""
 
     preset = (1.0, "fan_avg", "uniform")
 

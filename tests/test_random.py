@@ -61,7 +61,7 @@ def test_normal_is_the_reference(seed, stream, start, distribution, reference):
     got = numbers(getattr(core, distribution), 500, 0.0, 1.0, seed, stream, start)
     expected = np.array([reference(seed, stream, start + i) for i in range(500)])
     density = np.exp(-(expected**2) / 2) / np.sqrt(2 * np.pi)
-    # the reference takes z from a rounded probability, off by up to 2^-53 where it scales it: z then is by that / density
+    # the reference takes z from a rounded probability, off by up to 2^-53 where it scales it: z by that / density
     assert (np.abs(got - expected) <= 2.0**-52 / density + 2e-15 * np.abs(expected)).all()
     np.testing.assert_array_equal(
         numbers(getattr(core, distribution), 500, 2.0, 3.0, seed, stream, start), 2.0 + 3.0 * got

@@ -100,8 +100,8 @@ cdef void project_task(void *context, int64_t group, int worker) noexcept nogil:
     """The rows of a group less their projections on the finished rows, twice over against rounding."""
     cdef const Block *block = <const Block *>context
     cdef ptrdiff_t first = block.finished + group * GROUP, i, j
-    cdef int again
-    for again in range(2):
+    cdef int _twice
+    for _twice in range(2):
         for i in range(block.finished):
             for j in range(first, least(first + GROUP, block.end)):
                 fnn_project_out(block.n, block.rows + i * block.n, block.rows + j * block.n)
@@ -112,10 +112,10 @@ cdef void finish(const Block *block) noexcept nogil:
     cdef ptrdiff_t i, j, n = block.n
     cdef double *row
     cdef double length
-    cdef int again
+    cdef int _twice
     for i in range(block.finished, block.end):
         row = block.rows + i * n
-        for again in range(2):
+        for _twice in range(2):
             for j in range(block.finished, i):
                 fnn_project_out(n, block.rows + j * n, row)
         length = sqrt(fnn_dot(n, row, row))

@@ -1,7 +1,7 @@
 """Normalisation layers in plain Python: layer normalisation over the rows of a batch, batch normalisation over columns.
 
-A normalised number is u = (x - mean) / sqrt(variance + epsilon); a layer's output is u gamma + beta. A batch is a list of
-rows. gamma or beta may be None.
+A normalised number is u = (x - mean) / sqrt(variance + epsilon); a layer's output is u gamma + beta. A batch is a list
+of rows. gamma or beta may be None.
 """
 
 from collections.abc import Sequence
@@ -79,8 +79,8 @@ def batch_norm_gradients(
     epsilon: float = 1e-3,
     training: bool = True,
 ) -> tuple[list[Row], Row, Row]:
-    """(dx, dgamma, dbeta). In a column, dgamma = sum(dy u), dbeta = sum(dy), and where the statistics are the batch's own
-    dx = gamma scale (dy - mean(dy) - u mean(dy u)); where they are constants, dx = gamma scale dy."""
+    """(dx, dgamma, dbeta). In a column, dgamma = sum(dy u), dbeta = sum(dy), and where the statistics are the batch's
+    own dx = gamma scale (dy - mean(dy) - u mean(dy u)); where they are constants, dx = gamma scale dy."""
     u = batch_norm(x, None, None, statistics, epsilon)
     rows, n = len(x), len(x[0])
     dgamma = [total(d[j] * a[j] for d, a in zip(dy, u, strict=True)) for j in range(n)]
