@@ -22,7 +22,8 @@
 #define FNN_TABLE_NAME FNN_JOIN2(fnn_f32_, FNN_ISA)
 #endif
 
-/* clang-format off: the entries are macros, which it takes for the beginnings of longer lines */
+/* The entries are macros, which clang-format takes for the beginnings of longer lines */
+/* clang-format off */
 extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
 const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     FNN_PRODUCT_ENTRIES    /* tile.h */

@@ -141,7 +141,8 @@ static void layer_norm(ptrdiff_t n, const real *x, const real *gamma, const real
     save_scaling(mean, variance_of(sum16_total(&squares), (double)n, mean), epsilon, saved, plane);
 
     const scaling s = output_scaling(scaling_of(saved, plane), kind);
-#define WRITE(i, rest) store_affine(rest, normalised(load_part(x + (i), rest), s), PAST(gamma, i), PAST(beta, i), y + (i))
+#define WRITE(i, rest)                                                                                                 \
+    store_affine(rest, normalised(load_part(x + (i), rest), s), PAST(gamma, i), PAST(beta, i), y + (i))
     FOR_VECTORS(n, WRITE)
 #undef WRITE
 }
