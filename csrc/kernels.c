@@ -23,6 +23,8 @@
 #define FNN_TABLE_NAME FNN_JOIN2(fnn_f32_, FNN_ISA)
 #endif
 
+/* The entries are macros, which clang-format takes for the beginnings of longer lines */
+/* clang-format off */
 extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
 const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     FNN_PRODUCT_ENTRIES /* tile.h */
@@ -72,3 +74,4 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     FNN_ROW_ENTRIES      /* rows.h */
         FNN_NORM_ENTRIES /* norms.h */
 };
+/* clang-format on */

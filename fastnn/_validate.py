@@ -55,10 +55,10 @@ def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatAr
 def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
     """float32 or float64, from a name, a type or a dtype."""
     try:
-        dtype = np.dtype(value)
+        dtype: np.dtype[Any] | None = None if value is None else np.dtype(value)
     except TypeError:
         dtype = None
-    if dtype not in FLOATS or value is None:
+    if dtype is None or dtype not in FLOATS:
         raise ValueError(f"{name}: expected 'float32' or 'float64', got {value!r}")
     return dtype
 
