@@ -27,8 +27,8 @@
 /* clang-format off */
 extern const FNN_TABLE_TYPE FNN_TABLE_NAME;
 const FNN_TABLE_TYPE FNN_TABLE_NAME = {
-    FNN_PRODUCT_ENTRIES /* tile.h */
-        .activation =
+    FNN_PRODUCT_ENTRIES    /* tile.h */
+    .activation =
         {
 #define ACTIVATION(name, ...) name##_forward,
 #include "activations.def"
@@ -41,7 +41,8 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
     .math =
         {
 #define FNN_MATH_ENTRY(name) math_##name,
-            FNN_MATH_FUNCTIONS(FNN_MATH_ENTRY)},
+            FNN_MATH_FUNCTIONS(FNN_MATH_ENTRY)
+        },
     .row_activation =
         {
 #define ROW_ACTIVATION(name, ...) name##_forward,
@@ -60,8 +61,8 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
         },
     .mine = mine,
     .mined_gradient = mined_gradient,
-    FNN_OPTIMIZER_ENTRIES /* optimizers.h */
-        .rule =
+    FNN_OPTIMIZER_ENTRIES  /* optimizers.h */
+    .rule =
         {
 #define OPTIMIZER(name, ...) name##_update,
 #include "optimizers.def"
@@ -71,7 +72,7 @@ const FNN_TABLE_TYPE FNN_TABLE_NAME = {
 #define OPTIMIZER(name, ...) name##_step,
 #include "optimizers.def"
         },
-    FNN_ROW_ENTRIES      /* rows.h */
-        FNN_NORM_ENTRIES /* norms.h */
+    FNN_ROW_ENTRIES        /* rows.h */
+    FNN_NORM_ENTRIES       /* norms.h */
 };
 /* clang-format on */
