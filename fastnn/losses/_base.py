@@ -84,13 +84,13 @@ class Loss:
 
     A loss is a number for each sample; the cost of a batch is what a reduction makes of them:
 
-    =========================  ============================================================
-    ``"sum_over_batch_size"``  sum of weights times losses / number of losses; the default
-    ``"mean"``                 the same
+    =============================  ============================================================
+    ``"sum_over_batch_size"``      sum of weights times losses / number of losses; the default
+    ``"mean"``                     the same
     ``"mean_with_sample_weight"``  sum of weights times losses / sum of weights
-    ``"sum"``                  sum of weights times losses
-    ``"none"`` or None         no sum: an array of weights times losses
-    =========================  ============================================================
+    ``"sum"``                      sum of weights times losses
+    ``"none"`` or None             no sum: an array of weights times losses
+    =============================  ============================================================
 
     To write your own, define ``call(y_true, y_pred)``, which returns the losses, of the shape of y_pred without its
     last axes, and ``gradient(y_true, y_pred)``, which returns the derivative of each sample's loss by y_pred. Weights
