@@ -141,6 +141,8 @@ enum {
 #undef FNN_MATH_ENUM
         FNN_MATHS
 };
+#define FNN_MATH_NAME(name) #name " "
+#define FNN_MATH_NAMES FNN_MATH_FUNCTIONS(FNN_MATH_NAME) /* "exp expm1 ..." */
 #define FNN_ACTIVATION_HELPERS(real)                                                                                   \
     void (*activation[FNN_ACTIVATIONS])(ptrdiff_t n, const real *x, real *y, const double *p);                         \
     void (*derivative[FNN_ACTIVATIONS])(ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p);       \

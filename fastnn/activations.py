@@ -123,9 +123,10 @@ def _example(row: Row, function: Function) -> str:
 def _elementwise(row: Row) -> Function:
     """The function of a row of the table."""
 
+    defaults = row.values()
+
     def function(x: Any, *args: Any, out: Any = None, **kwargs: Any) -> FloatArray:
-        parameters = row.values(*args, **kwargs) if args or kwargs or row.parameters else _NO_PARAMETERS
-        return _apply(row, x, parameters, out)
+        return _apply(row, x, row.values(*args, **kwargs) if args or kwargs else defaults, out)
 
     P = inspect.Parameter
     function.__name__ = function.__qualname__ = row.name
@@ -150,10 +151,10 @@ globals().update({name: _elementwise(row) for name, row in TABLE.items() if not 
 
 def _relu_row(negative_slope: Any, max_value: Any, threshold: Any) -> tuple[Row, npt.NDArray[np.float64]]:
     """The plain row where it does, the general one where it does not."""
-    maximum = math.inf if max_value is None else max_value
+    if max_value is None and negative_slope == 0 and threshold == 0:
+        return TABLE["relu"], _NO_PARAMETERS
     row = TABLE["relu_general"]
-    values = row.values(negative_slope, maximum, threshold)
-    return (TABLE["relu"], _NO_PARAMETERS) if values.tolist() == [0.0, math.inf, 0.0] else (row, values)
+    return row, row.values(negative_slope, math.inf if max_value is None else max_value, threshold)
 
 
 def relu(
@@ -204,9 +205,8 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _along(function: Callable[..., Any], axis: Any, *arrays: FloatArray, out: FloatArray | None = None) -> FloatArray:
-    """function(*arrays as rows, result): the axis (or axes) moved to the end and made one, and back again in the
-    result,
-    whose rows may be of another length than those of the first array."""
+    """function(*arrays as rows): the axis (or axes) moved to the end and made one, and back again in the result, whose
+    rows may be of another length than those of the first array."""
     first = arrays[0]
     axes = _axes(axis, first.ndim)
     last = tuple(range(first.ndim - len(axes), first.ndim))
@@ -298,8 +298,8 @@ def _slopes(x: FloatArray, alpha: Any) -> tuple[tuple[int, int], FloatArray]:
     trailing = x.shape[x.ndim - slopes.ndim :] if slopes.ndim <= x.ndim else None
     if trailing != slopes.shape:
         raise ValueError(
-            f"alpha has shape {slopes.shape}, but x has shape {x.shape}; alpha must be a number or have the shape "
-            "of x's last axes, for instance one slope for each column"
+            f"alpha has shape {slopes.shape}, but x has shape {x.shape}; alpha must be a number or have the shape of "
+            "x's last axes, for instance one slope for each column"
         )
     if slopes.ndim == 0:
         n = x.shape[-1] if x.ndim else 1
@@ -351,8 +351,8 @@ def _row_derivative(row: Row) -> Function:
     def product(x: Any, dy: Any = None, axis: int | tuple[int, ...] = -1) -> FloatArray:
         if dy is None:
             raise TypeError(
-                f"the derivative of {row.name} is a matrix for each row: pass dy, an array of the result's shape, "
-                "and get dy times that matrix"
+                f"the derivative of {row.name} is a matrix for each row: pass dy, an array of the result's shape, and "
+                "get dy times that matrix"
             )
         x = _validate.floats(x, "x")
         dy = _validate.floats(dy, "dy", x.dtype)
@@ -386,12 +386,10 @@ def derivative(activation: str | Function, **parameters: Any) -> Function:
 
     For a function of one number it is called with x, and returns f'(x), or with x and dy, and returns dy f'(x). At a
     corner it takes the value in the table. Where f' is computed from y = f(x), as training does (sigmoid, tanh,
-    softplus,
-    ...), it is accurate to rounding of y, so that 1 - y is 0 where y is 1.
+    softplus, ...), it is accurate to the rounding of y, so that 1 - y is 0 where y is 1.
 
-    For a function of a row the derivative is a matrix J, dy_i / dx_j: it is called with x, dy and the axis, and
-    returns dy J,
-    the gradient with respect to x of whatever has the gradient dy with respect to the result.
+    For a function of a row the derivative is a matrix J of all dy_i / dx_j: it is called with x, dy and the axis, and
+    returns dy J, the gradient with respect to x of whatever has the gradient dy with respect to the result.
 
     Parameters
     ----------
@@ -477,8 +475,8 @@ def serialize(activation: Function) -> str:
     name = _name_of(activation)
     if name is None:
         raise ValueError(
-            f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's, so that its "
-            "name would not find it again; save its name yourself and pass custom_objects to deserialize"
+            f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's, so that its name "
+            "would not find it again; save its name yourself and pass custom_objects to deserialize"
         )
     return name
 

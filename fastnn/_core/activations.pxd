@@ -5,7 +5,7 @@ cdef extern from "fnn.h" nogil:
     int FNN_ACTIVATION_linear
     int FNN_ROW_ACTIVATIONS
     int FNN_ROW_glu
-    int FNN_MATHS
+    const char *FNN_MATH_NAMES
     void fnn_activation(int kind, ptrdiff_t n, const void *x, void *y, const double *p) noexcept
     void fnn_derivative(int kind, ptrdiff_t n, const void *xy, const void *dy, void *dx, const double *p) noexcept
     void fnn_math(int kind, ptrdiff_t n, const void *x, void *y) noexcept

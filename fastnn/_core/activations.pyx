@@ -158,8 +158,7 @@ cdef dict row_of(const fnn_activation_row *row):
 
 ROWS = [row_of(&fnn.activation_rows[i]) for i in range(FNN_ACTIVATIONS)]
 ROW_ROWS = [row_of(&fnn.row_activation_rows[i]) for i in range(FNN_ROW_ACTIVATIONS)]
-MATHS = ["exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "log_sigmoid", "erf"]
-assert len(MATHS) == FNN_MATHS
+MATHS = FNN_MATH_NAMES.decode().split()
 
 
 def forward(int kind, const real[::1] x, real[::1] y, const double[::1] parameters):
