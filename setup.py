@@ -21,6 +21,8 @@ CSRC = Path("csrc")
 CORE = Path("fastnn/_core")
 HELPERS = sorted(str(p) for pattern in ("*.c", "*.h", "*.def", "*.mk") for p in CSRC.glob(pattern))
 FAMILIES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+# Python's own flags ask for debugging information, which multiplies size and build time by several: only on request.
+DEBUGGING = [] if "-g" in os.environ.get("CFLAGS", "").split() else ["-g0"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
