@@ -3,8 +3,8 @@
     python benchmarks/activations.py [--n 1000000] [--rounds 31] [only these ...]
 
 Medians in microseconds, and the fastest of the rounds behind them. Both allocate their result; a line with out= has
-both write into an array that exists, where PyTorch can. backward is the gradient with respect to x: for fastnn from what
-its layers keep, for PyTorch by the aten functions that autograd calls.
+both write into an array that exists, where PyTorch can. backward is the gradient with respect to x: for fastnn from
+what its layers keep, for PyTorch by the aten functions that autograd calls.
 """
 
 import argparse
