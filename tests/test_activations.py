@@ -23,6 +23,7 @@ from fastnn._core import activations as core
 from fastnn.reference import activations as reference
 
 ROOT = Path(__file__).parents[1]
+HOME = str(Path(fastnn.__file__).parents[1])  # where a process that a test starts finds the same fastnn
 ELEMENTWISE = [name for name, row in activations.TABLE.items() if not row.rowwise]
 ROWWISE = [name for name, row in activations.TABLE.items() if row.rowwise]
 DTYPES = [np.float32, np.float64]
@@ -106,7 +107,7 @@ def test_parameters_are_those_of_the_reference(name):
 def test_stub_is_up_to_date():
     result = subprocess.run(
         [sys.executable, str(ROOT / "scripts/stubs.py"), "--check"],
-        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": HOME},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
 
@@ -487,11 +488,11 @@ def test_bits_do_not_depend_on_threads():
 
 @pytest.mark.skipif("avx512" not in fastnn.cpu_info()["available"], reason="needs AVX2 and AVX-512")
 def test_bits_do_not_depend_on_the_width_of_vectors():
-    script = "import sys; sys.path.insert(0, 'tests'); import test_activations; print(test_activations.digest())"
+    script = "import sys; sys.path.insert(0, '.'); import test_activations; print(test_activations.digest())"
     results = [
         subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
-            env=os.environ | {"FASTNN_ISA": isa, "PYTHONPATH": str(ROOT)},
+            [sys.executable, "-c", script], cwd=ROOT / "tests", capture_output=True, text=True, check=True,
+            env=os.environ | {"FASTNN_ISA": isa, "PYTHONPATH": HOME},
         ).stdout
         for isa in ("avx2", "avx512")
     ]  # fmt: skip
