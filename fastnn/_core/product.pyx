@@ -26,6 +26,7 @@ cdef enum:
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
     PACK_A_COLUMNS = 256      # and so many columns a packed A
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
+    PARTS_A_THREAD = 4        # so that a thread that loses its core holds up a part of the work and not its share
 
 
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
@@ -275,7 +276,7 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
     most = p.M * p.N * p.K // LEAST_WORK
-    split.parts = least(split.units, least(threads, most)) if threads > 1 and most > 1 else 1
+    split.parts = least(split.units, least(PARTS_A_THREAD * threads, most)) if threads > 1 and most > 1 else 1
     if split.parts == 1:
         run_part(&split, 0, tag)
     elif real is float:
