@@ -94,7 +94,7 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omi
 asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) -C csrc asan
 	@rm -rf $(SANITIZED) build/lib* build/bdist*
-	CC="$${CC:-gcc}" CFLAGS="$(SANITIZE)" LDFLAGS="-fsanitize=address,undefined" \
+	CC="$${CC:-gcc}" FASTNN_CFLAGS="$(SANITIZE)" LDFLAGS="-fsanitize=address,undefined" \
 	    $(BIN)/python setup.py --quiet build --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)/lib
 	PYTHONSAFEPATH=1 PYTHONPATH=$(SANITIZED)/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
 	    UBSAN_OPTIONS=print_stacktrace=1 \

@@ -20,6 +20,7 @@ from setuptools.command.build_ext import build_ext
 CSRC = Path("csrc")
 CORE = Path("fastnn/_core")
 HELPERS = sorted(str(p) for pattern in ("*.c", "*.h", "*.def", "*.mk") for p in CSRC.glob(pattern))
+EXTRA_FLAGS = os.environ.get("FASTNN_CFLAGS", "").split()  # behind all others, so that they win: sanitizers, -O1, ...
 FAMILIES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 # Python's own flags ask for debugging information, which multiplies size and build time by several: only on request.
 DEBUGGING = [] if "-g" in os.environ.get("CFLAGS", "").split() else ["-g0"]
@@ -83,7 +84,7 @@ class BuildExt(build_ext):
                 output_dir=str(Path(self.build_temp) / folder),  # the same name from each job: a folder apiece
                 macros=macros,
                 include_dirs=[str(CSRC)],
-                extra_postargs=for_compiler([*flags["CFLAGS_all"], *extra]),
+                extra_postargs=for_compiler([*flags["CFLAGS_all"], *extra, *EXTRA_FLAGS]),
             )
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -98,7 +99,7 @@ def extension(path: Path) -> Extension:
         depends=HELPERS,
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_USE_MODULE_STATE", "0")],
         extra_compile_args=for_compiler(
-            [f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function"]
+            [f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function", *EXTRA_FLAGS]
         ),
         extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
     )
