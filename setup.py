@@ -20,10 +20,10 @@ from setuptools.command.build_ext import build_ext
 CSRC = Path("csrc")
 CORE = Path("fastnn/_core")
 HELPERS = sorted(str(p) for pattern in ("*.c", "*.h", "*.def", "*.mk") for p in CSRC.glob(pattern))
-EXTRA_FLAGS = os.environ.get("FASTNN_CFLAGS", "").split()  # behind all others, so that they win: sanitizers, -O1, ...
+# Behind all others, so that they win. Python's own flags ask for debugging information, which multiplies size and build
+# time by several; FASTNN_CFLAGS can ask for it again, and for sanitizers.
+EXTRA_FLAGS = ["-g0", *os.environ.get("FASTNN_CFLAGS", "").split()]
 FAMILIES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-# Python's own flags ask for debugging information, which multiplies size and build time by several: only on request.
-DEBUGGING = [] if "-g" in os.environ.get("CFLAGS", "").split() else ["-g0"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
