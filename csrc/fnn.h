@@ -90,8 +90,9 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read. The memory to the
    right of the tile is fetched into the cache: a driver goes along a row of tiles.
 
-   fnn_pack: B[K,n] into panels of `width` columns (a multiple of the vector), one behind the other, zeros past column n:
-   panel[(j / width) * K * width + k * width + j % width] = b[k * b_k + j * b_column]
+   fnn_pack: B[K,n] into panels of `step` columns, one behind the other, a row of a panel taking `width` elements (a
+   multiple of the vector, at least the step; what follows the step's columns in it is of no meaning):
+   panel[(j / step) * K * width + k * width + j % step] = b[k * b_k + j * b_column]
 
    fnn_fma_rounds: nothing but multiply-adds in registers, for benchmarks to divide by; returns how many floating-point
    operations they were. result holds two factors, near 1 and near 0, and at least a vector's room.
@@ -106,8 +107,8 @@ enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
         void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
                     const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
     } tile[FNN_TILE_SHAPES];                                                                                           \
-    void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width,          \
-                 real *panel);                                                                                         \
+    void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t step,           \
+                 ptrdiff_t width, real *panel);                                                                        \
     double (*fma_rounds)(ptrdiff_t rounds, real *result);
 #define fnn_tile_shape(shape, p)                                                                                       \
     (fnn_tile_numbers)                                                                                                 \
@@ -117,7 +118,7 @@ enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
     }
 #define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
     FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
-#define fnn_pack(K, n, b, b_k, b_column, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, width, panel)
+#define fnn_pack(K, n, b, b_k, b_column, step, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, step, width, panel)
 #define fnn_fma_rounds(rounds, result) FNN_OF(result)->fma_rounds(rounds, result)
 typedef struct {
     int rows, columns, vector, pack_a, pack_b;

@@ -20,7 +20,7 @@
    v_scale(a, n)                   a 2^n for an integral n and a near 1, rounded once, denormal results included
    v_top(a)                        the largest lane
    v_bits v_real i_set i_add i_sub i_and i_or i_shl i_shr(logical)   bit work; v_fromint(i) for |i| < 2^21
-   v_transpose(p, row, out, out_row)   turn VL rows of TRANSPOSE_COLUMNS elements into that many vectors
+   v_transpose(p, row, out, out_row)   turn TRANSPOSE_COLUMNS elements of each of VL rows, at p + row[i], into as many vectors
    w_half w_load w_total           doubles from half of a vector, or from memory; the sum of their lanes, halves with halves
    sum16                           sixteen running sums in double, one per virtual lane, whatever VL is */
 #ifndef FNN_SIMD_H

@@ -87,17 +87,17 @@ FNN_INLINE void w_store(double *p, vwide a) { vst1q_f64(p, a); }
 
 /* 16 / sizeof(real) elements of each of VL rows, turned */
 #define TRANSPOSE_COLUMNS VL
-FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+FNN_INLINE void v_transpose(const real *p, const ptrdiff_t *row, real *out, ptrdiff_t out_row)
 {
 #if FNN_DOUBLE
-    const vreal r0 = v_load(p), r1 = v_load(p + row);
+    const vreal r0 = v_load(p + row[0]), r1 = v_load(p + row[1]);
     v_store(out, vzip1q_f64(r0, r1));
     v_store(out + out_row, vzip2q_f64(r0, r1));
 #else
 #define AS_PD vreinterpretq_f64_f32
 #define LOW_PAIRS(a, b) vreinterpretq_f32_f64(vzip1q_f64(AS_PD(a), AS_PD(b)))
 #define HIGH_PAIRS(a, b) vreinterpretq_f32_f64(vzip2q_f64(AS_PD(a), AS_PD(b)))
-    const vreal r0 = v_load(p), r1 = v_load(p + row), r2 = v_load(p + 2 * row), r3 = v_load(p + 3 * row);
+    const vreal r0 = v_load(p + row[0]), r1 = v_load(p + row[1]), r2 = v_load(p + row[2]), r3 = v_load(p + row[3]);
     const vreal low01 = vzip1q_f32(r0, r1), low23 = vzip1q_f32(r2, r3);
     const vreal high01 = vzip2q_f32(r0, r1), high23 = vzip2q_f32(r2, r3);
     v_store(out, LOW_PAIRS(low01, low23));

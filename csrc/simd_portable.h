@@ -75,10 +75,10 @@ FNN_INLINE vwide w_set(double a) { return a; }
 FNN_INLINE void w_store(double *p, vwide a) { *p = a; }
 
 #define TRANSPOSE_COLUMNS 1
-FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+FNN_INLINE void v_transpose(const real *p, const ptrdiff_t *row, real *out, ptrdiff_t out_row)
 {
-    (void)row, (void)out_row;
-    *out = *p;
+    (void)out_row;
+    *out = p[row[0]];
 }
 
 FNN_INLINE double w_total(vwide a) { return a; }

@@ -196,12 +196,11 @@ FNN_INLINE void w_store(double *p, vwide a) { FNN_JOIN2(FNN_PREFIX, storeu_pd)(p
 
 /* Q = 16 / sizeof(real) elements of each of VL rows, turned: in each 128-bit lane a block of Q x Q is transposed */
 #define TRANSPOSE_COLUMNS (16 / (int)sizeof(real))
-FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q, ...: one to each 128-bit lane */
+FNN_INLINE vreal v_load_quarters(const real *p, const ptrdiff_t *row) /* rows 0, Q, 2Q, ...: one to each lane */
 {
-    const ptrdiff_t Q = TRANSPOSE_COLUMNS;
-    (void)Q, (void)row;
+    enum { Q = TRANSPOSE_COLUMNS };
 #if FNN_DOUBLE
-#define LANE(i) _mm_loadu_pd(p + (i) * Q * row)
+#define LANE(i) _mm_loadu_pd(p + row[(i) * Q])
 #if FNN_BITS == 128
     return LANE(0);
 #else
@@ -214,7 +213,7 @@ FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q,
 #endif
 #endif
 #else
-#define LANE(i) _mm_loadu_ps(p + (i) * Q * row)
+#define LANE(i) _mm_loadu_ps(p + row[(i) * Q])
 #if FNN_BITS == 128
     return LANE(0);
 #else
@@ -229,18 +228,18 @@ FNN_INLINE vreal v_load_quarters(const real *p, ptrdiff_t row) /* rows 0, Q, 2Q,
 #endif
 #undef LANE
 }
-FNN_INLINE void v_transpose(const real *p, ptrdiff_t row, real *out, ptrdiff_t out_row)
+FNN_INLINE void v_transpose(const real *p, const ptrdiff_t *row, real *out, ptrdiff_t out_row)
 {
 #if FNN_DOUBLE
-    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p + row, row);
+    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p, row + 1);
     v_store(out, FNN_X(unpacklo)(r0, r1));
     v_store(out + out_row, FNN_X(unpackhi)(r0, r1));
 #else
 #define AS_PD(a) FNN_JOIN2(FNN_PREFIX, castps_pd)(a)
 #define LOW_PAIRS(a, b) FNN_JOIN2(FNN_PREFIX, castpd_ps)(FNN_JOIN2(FNN_PREFIX, unpacklo_pd)(AS_PD(a), AS_PD(b)))
 #define HIGH_PAIRS(a, b) FNN_JOIN2(FNN_PREFIX, castpd_ps)(FNN_JOIN2(FNN_PREFIX, unpackhi_pd)(AS_PD(a), AS_PD(b)))
-    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p + row, row);
-    const vreal r2 = v_load_quarters(p + 2 * row, row), r3 = v_load_quarters(p + 3 * row, row);
+    const vreal r0 = v_load_quarters(p, row), r1 = v_load_quarters(p, row + 1);
+    const vreal r2 = v_load_quarters(p, row + 2), r3 = v_load_quarters(p, row + 3);
     const vreal low01 = FNN_X(unpacklo)(r0, r1), low23 = FNN_X(unpacklo)(r2, r3);
     const vreal high01 = FNN_X(unpackhi)(r0, r1), high23 = FNN_X(unpackhi)(r2, r3);
     v_store(out, LOW_PAIRS(low01, low23));

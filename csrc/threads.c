@@ -6,6 +6,9 @@
    for those who are inside. A worker that the system has not scheduled never entered, so it is never waited for: a busy
    neighbour costs the core that it took and no more.
 
+   Each thread has a share of the indices, one piece of them, in order: it goes along memory, and finds in its own caches
+   what it wrote in the job before. Who has finished helps the next one with what is left of his.
+
    While the workers are awake a job takes no lock and no system call. A worker that has found nothing to do for a while
    goes to sleep at its own gate (a mutex and a condition, threads_os.h), and so does a caller whose last worker is
    late. */
@@ -37,11 +40,18 @@
 #define TURN(door) ((door) >> 34)
 #define NEW_DOOR(turn, seats) ((uint64_t)(turn) << 34 | OPEN | (uint64_t)(seats) << 16)
 #define NO_TURN UINT64_MAX
+#define TURNS (UINT64_C(1) << 30) /* then they begin anew */
+#define INDEX_BITS 34
+#define MOST_INDICES ((UINT64_C(1) << INDEX_BITS) - 1)
 
 struct worker {
     alignas(CACHE_LINE) atomic_bool asleep;
     int number; /* 1, 2, ...; the caller is 0 */
     gate gate;
+};
+
+struct share { /* of the indices of a job: the turn that it was last claimed in (30 bits), the first index left (34) */
+    alignas(CACHE_LINE) _Atomic uint64_t claimed;
 };
 
 static struct {
@@ -50,9 +60,10 @@ static struct {
     fnn_task task;
     void *context;
     int64_t count;
+    int threads;
     uint64_t float_mode;
 
-    alignas(CACHE_LINE) _Atomic int64_t next; /* the first index that nobody has claimed */
+    struct share shares[MOST_WORKERS + 1];
 
     alignas(CACHE_LINE) atomic_bool held; /* by the one thread whose job this is; what follows is its own */
     bool forkable;                        /* the child's reset is registered */
@@ -67,13 +78,40 @@ static struct {
 
 static _Thread_local bool inside_task;
 
-static void claim_indices(int worker)
+/* The first index of a thread's share; thread `threads` has none, and its first is the count. */
+static uint64_t first_of(uint64_t thread, uint64_t count, uint64_t threads)
+{
+    uint64_t rest = count % threads;
+    return count / threads * thread + (thread < rest ? thread : rest);
+}
+
+/* A share that was last claimed in another turn is untouched in this one, so that nobody need reset them all. */
+static void claim_share(uint64_t turn, int owner, int threads, int worker)
 {
     fnn_task task = pool.task;
     void *context = pool.context;
-    int64_t count = pool.count, i;
-    while ((i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < count)
-        task(context, i, worker);
+    _Atomic uint64_t *claimed = &pool.shares[owner].claimed;
+    const uint64_t count = (uint64_t)pool.count, first = first_of((uint64_t)owner, count, (uint64_t)threads);
+    const uint64_t end = first_of((uint64_t)owner + 1, count, (uint64_t)threads);
+    uint64_t seen = atomic_load_explicit(claimed, memory_order_relaxed);
+    for (;;) {
+        uint64_t index = seen >> INDEX_BITS == turn ? seen & MOST_INDICES : first;
+        if (index >= end)
+            return;
+        if (atomic_compare_exchange_weak_explicit(claimed, &seen, turn << INDEX_BITS | (index + 1),
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            task(context, (int64_t)index, worker);
+            seen = atomic_load_explicit(claimed, memory_order_relaxed);
+        }
+    }
+}
+
+static void claim_indices(uint64_t turn, int worker, int threads)
+{
+    for (int owner = worker; owner < threads; owner++)
+        claim_share(turn, owner, threads, worker);
+    for (int owner = 0; owner < worker; owner++)
+        claim_share(turn, owner, threads, worker);
 }
 
 /* ---- a worker's side */
@@ -145,7 +183,7 @@ static thread_result THREAD_CALL work(void *argument)
         last_turn = turn;
         if (float_mode() != pool.float_mode) /* flush-to-zero must not depend on who computes */
             set_float_mode(pool.float_mode);
-        claim_indices(me->number);
+        claim_indices(turn, me->number, pool.threads);
         leave();
     }
     return (thread_result)0;
@@ -154,11 +192,11 @@ static thread_result THREAD_CALL work(void *argument)
 /* ---- the caller's side */
 
 /* In the child of a fork there is one thread. Whatever the others held or were about to change is as it was at that
-   moment, so all of it begins anew; workers, gates and jobs are set before they are next used. */
+   moment, so all of it begins anew, but for the turn, which old shares know; workers, gates and jobs are set before they
+   are next used. */
 static void forget_workers(void)
 {
     atomic_store(&pool.door, 0);
-    pool.turn = 0;
     pool.started = 0;
     pool.full = false;
     atomic_store(&pool.held, false);
@@ -199,9 +237,14 @@ static void open_door(fnn_task task, void *context, int64_t count, int threads)
     pool.task = task;
     pool.context = context;
     pool.count = count;
+    pool.threads = threads;
     pool.float_mode = float_mode();
-    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-    atomic_store(&pool.door, NEW_DOOR(++pool.turn, threads));
+    if (++pool.turn == TURNS) { /* 0 is what a share shows that has no turn */
+        for (int i = 0; i <= MOST_WORKERS; i++)
+            atomic_store_explicit(&pool.shares[i].claimed, 0, memory_order_relaxed);
+        pool.turn = 1;
+    }
+    atomic_store(&pool.door, NEW_DOOR(pool.turn, threads));
 }
 
 static void wake_sleepers(int threads)
@@ -267,7 +310,7 @@ static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads
     if (threads > 1) {
         open_door(task, context, count, threads);
         wake_sleepers(threads);
-        claim_indices(0);
+        claim_indices(pool.turn, 0, threads);
         close_door();
     }
     release_pool();
@@ -282,7 +325,7 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
         threads = MOST_WORKERS + 1;
     bool nested = inside_task;
     inside_task = true;
-    if (nested || threads <= 1 || !run_in_pool(task, context, count, threads))
+    if (nested || threads <= 1 || count > (int64_t)MOST_INDICES || !run_in_pool(task, context, count, threads))
         for (int64_t i = 0; i < count; i++)
             task(context, i, 0);
     inside_task = nested;

@@ -115,53 +115,55 @@ static void tile_flat(TILE_PARAMETERS)
     }
 }
 
-/* Rows of B, whose elements lie side by side, into panels: reads run along k's row, so that memory is read in order */
-static void pack_rows(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t width, real *panel)
+/* Rows of B, whose elements lie side by side, into panels: memory is read in order, each row of B once */
+static void pack_rows(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t step, ptrdiff_t width, real *panel)
 {
-    const ptrdiff_t vectors = width / VL;
-    for (ptrdiff_t k = 0; k < K; k++, b += b_k) {
-        real *out = panel + k * width;
-        ptrdiff_t j = 0;
-        for (; j + width <= n; j += width, out += K * width)
-            for (ptrdiff_t v = 0; v < vectors; v++)
-                v_store(out + v * VL, v_load(b + j + v * VL));
-        if (j < n)
-            for (ptrdiff_t v = 0; v < vectors; v++, j += VL)
-                v_store(out + v * VL, j < n ? v_load_n(b + j, (size_t)(n - j)) : v_zero());
+    for (ptrdiff_t k = 0; k < K; k++, b += b_k, panel += width) {
+        real *out = panel;
+        for (ptrdiff_t j = 0; j < n; j += step, out += K * width) {
+            if (j + width <= n) { /* with the first elements of the next panel, where a step is not the whole width */
+                for (ptrdiff_t v = 0; v < width; v += VL)
+                    v_store(out + v, v_load(b + j + v));
+            } else {
+                const ptrdiff_t count = n - j < step ? n - j : step;
+                for (ptrdiff_t v = 0; v < count; v += VL)
+                    v_store(out + v, v_load_n(b + j + v, (size_t)(count - v)));
+            }
+        }
     }
 }
 
-/* Columns of B, whose elements lie side by side (the product reads B transposed), into panels, VL columns at a time */
-static void pack_columns(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_column, ptrdiff_t width, real *panel)
+/* Columns of B, whose elements lie side by side (the product reads B transposed), into panels, VL columns at a time.
+   Where a panel has fewer its last column stands in for those that are not there: nobody looks at what comes of it. */
+static void pack_columns(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_column, ptrdiff_t step, ptrdiff_t width,
+                         real *panel)
 {
-    for (ptrdiff_t j = 0; j < n; j += VL) {
-        real *out = panel + j / width * K * width + j % width;
-        const real *in = b + j * b_column;
-        const ptrdiff_t columns = n - j < VL ? n - j : VL;
-        ptrdiff_t k = 0;
-        if (columns == VL)
-            for (; k + TRANSPOSE_COLUMNS <= K; k += TRANSPOSE_COLUMNS)
-                v_transpose(in + k, b_column, out + k * width, width);
-        for (; k < K; k++)
+    for (ptrdiff_t j = 0; j < n; j += step, panel += K * width) {
+        const ptrdiff_t count = n - j < step ? n - j : step;
+        for (ptrdiff_t v = 0; v < count; v += VL) {
+            ptrdiff_t column[VL], k = 0;
             for (ptrdiff_t i = 0; i < VL; i++)
-                out[k * width + i] = i < columns ? in[i * b_column + k] : 0;
+                column[i] = (j + (v + i < count ? v + i : count - 1)) * b_column;
+            for (; k + TRANSPOSE_COLUMNS <= K; k += TRANSPOSE_COLUMNS)
+                v_transpose(b + k, column, panel + k * width + v, width);
+            for (; k < K; k++)
+                for (ptrdiff_t i = 0; i < VL; i++)
+                    panel[k * width + v + i] = b[column[i] + k];
+        }
     }
-    const ptrdiff_t used = (n + VL - 1) / VL * VL, end = (n + width - 1) / width * width; /* vectors past the last column */
-    for (ptrdiff_t j = used; j < end; j += VL)
-        for (ptrdiff_t k = 0; k < K; k++)
-            v_store(panel + j / width * K * width + j % width + k * width, v_zero());
 }
 
-static void pack(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t width, real *panel)
+static void pack(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t step,
+                 ptrdiff_t width, real *panel)
 {
     if (b_column == 1)
-        pack_rows(K, n, b, b_k, width, panel);
+        pack_rows(K, n, b, b_k, step, width, panel);
     else if (b_k == 1)
-        pack_columns(K, n, b, b_column, width, panel);
+        pack_columns(K, n, b, b_column, step, width, panel);
     else
-        for (ptrdiff_t j = 0; j < (n + width - 1) / width * width; j++)
+        for (ptrdiff_t j = 0; j < n; j++)
             for (ptrdiff_t k = 0; k < K; k++)
-                panel[j / width * K * width + k * width + j % width] = j < n ? b[k * b_k + j * b_column] : 0;
+                panel[j / step * K * width + k * width + j % step] = b[k * b_k + j * b_column];
 }
 
 /* What the machine can do at best: sums that wait for nothing but themselves, enough of them to hide their latency */

@@ -67,27 +67,27 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
         for (ptrdiff_t K = 0; K < 11; K++)                                                                             \
             for (ptrdiff_t n = 1; n < 4 * vector + 3; n++)                                                             \
                 for (ptrdiff_t width = vector; width <= 2 * vector; width += vector)                                   \
-                    for (int way = 0; way < 3; way++) { /* rows, columns, neither contiguous */                        \
-                        const ptrdiff_t b_k = way == 0 ? n + PAD : way == 1 ? 1 : 2 * n + 3;                           \
-                        const ptrdiff_t b_column = way == 0 ? 1 : way == 1 ? K + PAD : 2;                              \
-                        const size_t size = K ? (size_t)((K - 1) * b_k + (n - 1) * b_column + 1) : 1;                  \
-                        const ptrdiff_t panels = (n + width - 1) / width;                                              \
-                        real *b = malloc(size * sizeof *b);                                                            \
-                        real *panel = malloc((size_t)(panels * K * width + 1) * sizeof *panel);                        \
-                        for (size_t i = 0; i < size; i++)                                                              \
-                            b[i] = number_##T();                                                                       \
-                        panel[panels * K * width] = 77;                                                                \
-                        fnn_pack(K, n, b, b_k, b_column, width, panel);                                                \
-                        for (ptrdiff_t k = 0; k < K; k++)                                                              \
-                            for (ptrdiff_t j = 0; j < panels * width; j++) {                                           \
-                                const real got = panel[j / width * K * width + k * width + j % width];                 \
-                                const real want = j < n ? b[k * b_k + j * b_column] : 0;                               \
-                                CHECK(got == want, "%s " #T " pack %td x %td, width %td, way %d: (%td, %td)",          \
-                                      fnn->isa, K, n, width, way, k, j);                                               \
-                            }                                                                                          \
-                        CHECK(panel[panels * K * width] == 77, "pack wrote past its panels");                          \
-                        free(b), free(panel);                                                                          \
-                    }                                                                                                  \
+                    for (ptrdiff_t step = width; step > 0 && step > width - 4; step--)                                 \
+                        for (int way = 0; way < 3; way++) { /* rows, columns, neither contiguous */                    \
+                            const ptrdiff_t b_k = way == 0 ? n + PAD : way == 1 ? 1 : 2 * n + 3;                       \
+                            const ptrdiff_t b_column = way == 0 ? 1 : way == 1 ? K + PAD : 2;                          \
+                            const size_t size = K ? (size_t)((K - 1) * b_k + (n - 1) * b_column + 1) : 1;              \
+                            const ptrdiff_t panels = (n + step - 1) / step;                                            \
+                            real *b = malloc(size * sizeof *b);                                                        \
+                            real *panel = malloc((size_t)(panels * K * width + 1) * sizeof *panel);                    \
+                            for (size_t i = 0; i < size; i++)                                                          \
+                                b[i] = number_##T();                                                                   \
+                            panel[panels * K * width] = 77;                                                            \
+                            fnn_pack(K, n, b, b_k, b_column, step, width, panel);                                      \
+                            for (ptrdiff_t k = 0; k < K; k++)                                                          \
+                                for (ptrdiff_t j = 0; j < n; j++)                                                      \
+                                    CHECK(panel[j / step * K * width + k * width + j % step] ==                        \
+                                              b[k * b_k + j * b_column],                                               \
+                                          "%s " #T " pack %td x %td, step %td, width %td, way %d: (%td, %td)",         \
+                                          fnn->isa, K, n, step, width, way, k, j);                                     \
+                            CHECK(panel[panels * K * width] == 77, "pack wrote past its panels");                      \
+                            free(b), free(panel);                                                                      \
+                        }                                                                                              \
     }
 
 DEFINE_TESTS(float, f32, fmaf)

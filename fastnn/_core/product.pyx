@@ -24,9 +24,9 @@ cdef enum:
     B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
     BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
-    PACK_A_COLUMNS = 256      # and so many columns a packed A
+    PACK_A_COLUMNS = 96       # and so many columns a packed A
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
-    PARTS_A_THREAD = 4        # so that a thread that loses its core holds up a part of the work and not its share
+    PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
 
 
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
@@ -122,7 +122,7 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
         if panel == NULL:
             at, at_k = <const real *>p.a + i, p.a_k
         else:
-            fnn_pack(p.K, i_end - i, <const real *>p.a + i * p.a_row, p.a_k, p.a_row, width, panel)
+            fnn_pack(p.K, i_end - i, <const real *>p.a + i * p.a_row, p.a_k, p.a_row, width, width, panel)
             at, at_k = panel, width
         for j in range(p.N):
             for r in range(i_end - i):
@@ -140,28 +140,21 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
 
 # -------------------------------------------------------------------------------------------------------------- blocks
 
-cdef void pack_a(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t k0, ptrdiff_t k1, ptrdiff_t width,
-                 ptrdiff_t count, real *panels) noexcept nogil:
-    """A[i0:i1, k0:k1] in as many panels as there are rows of tiles, each as wide as a tile's rows fill vectors."""
-    cdef ptrdiff_t t, i
-    for t in range(count):
-        i = i0 + start(i1 - i0, count, t)
-        fnn_pack(k1 - k0, i0 + start(i1 - i0, count, t + 1) - i, <const real *>p.a + i * p.a_row + k0 * p.a_k, p.a_k,
-                 p.a_row, width, panels + t * width * (k1 - k0))
-
-
 cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0,
-                     ptrdiff_t k1, const fnn_tile_numbers *shape, const real *a_panels, ptrdiff_t a_width,
+                     ptrdiff_t k1, const fnn_tile_numbers *shape, real *a_panels, ptrdiff_t a_width,
                      const real *b_panels) noexcept nogil:
     """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache."""
     cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
+    cdef ptrdiff_t rows = pieces(i1 - i0, count)
     cdef real *c = <real *>p.c
     cdef const real *a
     cdef const real *b
     cdef const real *init
-    cdef ptrdiff_t a_row, a_k, b_k, init_row, i, i_end, j, q, t
+    cdef ptrdiff_t a_row, a_k, b_k, init_row, i, j, q, t
+    if a_panels != NULL:
+        fnn_pack(depth, i1 - i0, <const real *>p.a + i0 * p.a_row + k0 * p.a_k, p.a_k, p.a_row, rows, a_width, a_panels)
     for t in range(count):
-        i, i_end = i0 + start(i1 - i0, count, t), i0 + start(i1 - i0, count, t + 1)
+        i = i0 + t * rows
         if a_panels != NULL:
             a, a_row, a_k = a_panels + t * a_width * depth, 1, a_width
         else:
@@ -173,7 +166,7 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
             else:
                 b, b_k = <const real *>p.b + k0 * p.b_k + j, p.b_k
             init = first_link(p, i, j, k0 > 0, c, &init_row)
-            fnn_tile(FNN_TILE_WIDE, i_end - i, least(width, j1 - j), depth, a, a_row, a_k, b, b_k,
+            fnn_tile(FNN_TILE_WIDE, least(rows, i1 - i), least(width, j1 - j), depth, a, a_row, a_k, b, b_k,
                      c + i * p.c_row + j, p.c_row, init, init_row)
 
 
@@ -205,11 +198,9 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
             k, k_end = start(p.K, k_count, t), start(p.K, k_count, t + 1)
             if packs_b:
                 fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
-                         b_panels)
+                         width, b_panels)
             for s in range(pieces(i1 - i0, BLOCK_ROWS)):
                 i, i_end = i0 + s * BLOCK_ROWS, least(i0 + (s + 1) * BLOCK_ROWS, i1)
-                if packs_a:
-                    pack_a(p, i, i_end, k, k_end, a_width, pieces(i_end - i, shape.rows), a_panels)
                 tile_block(p, i, i_end, j, j_end, k, k_end, &shape, a_panels, a_width, b_panels)
                 if t == k_count - 1:
                     activate_rows(p, i, i_end, j, j_end, <real *>p.c)
