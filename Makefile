@@ -69,8 +69,11 @@ format: $(STAMPS)/check ## let the formatters rewrite the sources
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CLANG_FORMAT_FILES)
 
-bench: $(STAMPS)/package ## time fastnn against NumPy
-	$(BIN)/python benchmarks/vs_numpy.py $(ARGS)
+bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers) ## time fastnn against NumPy (PEERS=1: and PyTorch)
+	$(BIN)/python benchmarks/vs_numpy.py
+	$(BIN)/python benchmarks/activations.py
+	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/losses.py
 
 docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -2,15 +2,15 @@
 
     python benchmarks/losses.py [--rounds 30] [--threads 1]
 
-Microseconds, the least of many rounds in turn. fastnn runs its core on arrays that are ready, as the engine does; the
+Microseconds, medians of rounds in turn. fastnn runs its core on arrays that are ready, as the engine does; the
 last column is the whole of Loss.value_and_gradient, with its checks.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
 
+import measure
 import numpy as np
 
 import fastnn
@@ -28,24 +28,6 @@ NAMES = [
     "kl_divergence",
     "cosine_similarity",
 ]
-
-
-def least(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """The least time of each, in microseconds, the functions taking turns."""
-    repeats = {}
-    for name, function in functions.items():
-        function()
-        start = time.perf_counter()
-        function()
-        repeats[name] = max(1, int(2e-3 / (time.perf_counter() - start + 1e-9)))
-    best = dict.fromkeys(functions, float("inf"))
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                function()
-            best[name] = min(best[name], (time.perf_counter() - start) / repeats[name] * 1e6)
-    return best
 
 
 def arrays(name: str, n: int, d: int) -> tuple[Any, np.ndarray]:
@@ -171,7 +153,7 @@ def whole(name: str, y: Any, p: np.ndarray) -> Callable[[], Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     fastnn.set_num_threads(arguments.threads)
@@ -191,8 +173,10 @@ def main() -> None:
             y, p = arrays(name, n, d)
             functions = {"fastnn": ours(name, y, p), "numpy": in_numpy(name, y, p), "torch": in_torch(name, y, p),
                          "checked": whole(name, y, p)}  # fmt: skip
-            best = least({k: f for k, f in functions.items() if f}, arguments.rounds)
-            cells = "".join(f"{best[k]:10.2f}" if k in best else f"{'-':>10}" for k in functions)
+            times = measure.in_turn(
+                {k: f for k, f in functions.items() if f}, arguments.rounds, threads=arguments.threads
+            )
+            cells = "".join(f"{times[k].median * 1e6:10.2f}" if k in times else f"{'-':>10}" for k in functions)
             print(f"{name:45}{f'{n} x {d}':>14}{cells}")
 
 

@@ -8,12 +8,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import fastnn
 from fastnn._core import product
+
+PEERS_FALL_ASLEEP = 0.1  # seconds
 
 
 def seconds_a_call(work: Callable[[], object], least: float = 2e-3) -> float:
@@ -29,15 +32,49 @@ def seconds_a_call(work: Callable[[], object], least: float = 2e-3) -> float:
         calls = max(2 * calls, min(10 * calls, int(1.2 * least / max(elapsed, 1e-9) * calls)))
 
 
-def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int = 7, least: float = 2e-3) -> dict[str, float]:
-    """The median seconds a call of each contestant, measured one after the other in each of several rounds."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds a call, one figure a round."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def least(self) -> float:
+        return min(self.rounds)
+
+    def spread(self) -> str:
+        """The median and the fastest round, in microseconds."""
+        return f"{self.median * 1e6:10.2f} ({self.least * 1e6:9.2f})"
+
+
+def in_turn(
+    contestants: Mapping[str, Callable[[], object]], rounds: int = 7, least: float = 2e-3, threads: int = 1
+) -> dict[str, Times]:
+    """Each contestant's times, measured one after the other in each of several rounds.
+
+    On several threads everybody waits until the threads of the one before are asleep: OpenBLAS's and OpenMP's look for
+    work for tens of milliseconds after a call, on a core that the next contestant would miss.
+    """
     for work in contestants.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
+            if threads > 1 and len(contestants) > 1:
+                time.sleep(PEERS_FALL_ASLEEP)
+                work()
             times[name].append(seconds_a_call(work, least))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: Times(tuple(values)) for name, values in times.items()}
+
+
+def ratios(ours: Times, theirs: Times) -> str:
+    """How many times longer they take: by the medians, and by the fastest rounds."""
+    by_median, by_least = theirs.median / ours.median, theirs.least / ours.least
+    return f"{by_median:7.2f} ({by_least:6.2f}){'' if max(by_median, by_least) >= 1 else '  <-- slower'}"
 
 
 def fma_peak(dtype: str = "float32") -> float:

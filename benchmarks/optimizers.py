@@ -2,14 +2,14 @@
 
     python benchmarks/optimizers.py [--size 8388608] [--rounds 7] [--threads 1 2] [--only adam ...]
 
-Peers and fastnn take turns within a round; the best time of all rounds is reported, with the bytes that the update must
-move (each array once for reading and once for writing) per second, and that as a share of what a copy reaches.
+Medians, the fastest of the rounds behind them, then the bytes that the update must move (each array once for reading
+and once for writing) per second, and that as a share of what a copy reaches.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
+import measure
 import numpy as np
 
 import fastnn
@@ -34,16 +34,6 @@ RULES: dict[str, tuple[Callable[[], optimizers.Optimizer], int]] = {
     "adam, ema": (lambda: optimizers.Adam(use_ema=True), 9),
     "adam, clipnorm": (lambda: optimizers.Adam(clipnorm=1.0), 8),
 }
-
-
-def seconds(work: Callable[[], object], repeat: int = 3) -> float:
-    """The least time of a few calls."""
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def numpy_adam(size: int) -> Callable[[], None]:
@@ -77,7 +67,7 @@ def numpy_adam(size: int) -> Callable[[], None]:
     return update
 
 
-def torch_adam(size: int, name: str) -> Callable[[], object] | None:
+def torch_rule(size: int, name: str) -> Callable[[], object] | None:
     """PyTorch's optimizer of that name, fused where it has one."""
     try:
         import torch
@@ -116,7 +106,8 @@ def main() -> None:
     options = parser.parse_args()
     size = options.size
     generator = np.random.default_rng(0)
-    print(fastnn.cpu_info(), f"{size} float32 parameters")
+    print(measure.machine())
+    print(f"{size} float32 parameters")
     w, g = (generator.standard_normal(size).astype(np.float32) for _ in range(2))
     target = np.empty_like(w)
     for threads in options.threads:
@@ -126,27 +117,23 @@ def main() -> None:
             make, arrays = RULES[name]
             optimizer = make()
             optimizer.build([w])
-            work: dict[str, Callable[[], object] | None] = {
+            peers = {"PyTorch": torch_rule(size, name), "NumPy": numpy_adam(size) if name == "adam" else None}
+            work: dict[str, Callable[[], object]] = {
                 "copy": copy,
                 "fastnn": lambda optimizer=optimizer: optimizer.apply([g]),
-                "torch": torch_adam(size, name),
-                "numpy": numpy_adam(size) if name == "adam" and threads == options.threads[0] else None,
+                **{who: call for who, call in peers.items() if call},
             }
-            best = dict.fromkeys(work, float("inf"))
-            for _ in range(options.rounds):
-                for who, call in work.items():
-                    if call is not None:
-                        best[who] = min(best[who], seconds(call))
-            bandwidth = arrays * 4 * size / best["fastnn"] / 1e9
-            copied = 2 * 4 * size / best["copy"] / 1e9
-            peers = "  ".join(
-                f"{who} {best[who] * 1e3:7.2f} ms ({best[who] / best['fastnn']:.2f} x)"
-                for who in ("torch", "numpy")
-                if best[who] < float("inf")
+            times = measure.in_turn(work, options.rounds, threads=threads)
+            bandwidth = arrays * 4 * size / times["fastnn"].median / 1e9
+            copied = 2 * 4 * size / times["copy"].median / 1e9
+            ratios = "".join(
+                f"  {who} {times[who].spread()} {measure.ratios(times['fastnn'], times[who])}"
+                for who in peers
+                if who in times
             )
             print(
-                f"{threads} threads  {name:26} {best['fastnn'] * 1e3:7.2f} ms  {bandwidth:5.1f} GB/s, "
-                f"{bandwidth / copied:4.0%} of a copy's {copied:.1f}  {peers}",
+                f"{threads} threads  {name:26} {times['fastnn'].spread()} us  {bandwidth:5.1f} GB/s, "
+                f"{bandwidth / copied:4.0%} of a copy's {copied:.1f}{ratios}",
                 flush=True,
             )
 

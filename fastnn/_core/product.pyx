@@ -100,7 +100,7 @@ cdef bint is_narrow(const Product *p, const fnn_tile_numbers *shape, size_t size
     cdef bint in_place = p.a_row == 1      # A^T can be read as it lies
     if p.accumulate or p.N > NARROW or p.M < shape.vector or p.K * shape.columns * <ptrdiff_t>size > B_BYTES:
         return False
-    return lanes * (9 if in_place else 6) >= p.N * 10
+    return lanes * (9 if in_place else 7) >= p.N * 10
 
 
 cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) noexcept nogil:
