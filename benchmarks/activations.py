@@ -43,7 +43,7 @@ def peers() -> tuple[Mapping[str, Call], Mapping[str, Call], Mapping[str, Call]]
         "softmax": lambda x: f.softmax(x, -1), "log_softmax": lambda x: f.log_softmax(x, -1), "glu": f.glu,
     }  # fmt: skip
     out: dict[str, Call] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "exponential": torch.exp}
-    BACKWARD = {
+    backward: dict[str, Call] = {
         "relu": lambda d, x, y: aten.threshold_backward(d, y, 0),
         "relu6": lambda d, x, y: aten.hardtanh_backward(d, x, 0, 6),
         "leaky_relu": lambda d, x, y: aten.leaky_relu_backward(d, x, 0.2, False),
