@@ -1,6 +1,6 @@
 """fastnn: dense neural networks on the CPU."""
 
-from fastnn import activations, constraints, errors, initializers, losses, optimizers, regularizers, utils
+from fastnn import activations, constraints, errors, initializers, losses, metrics, optimizers, regularizers, utils
 from fastnn._core.kernels import cpu_info, get_num_threads, set_num_threads
 from fastnn._random import set_seed
 from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
@@ -21,6 +21,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "losses",
+    "metrics",
     "optimizers",
     "regularizers",
     "set_num_threads",

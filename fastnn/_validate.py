@@ -212,6 +212,34 @@ def targets(value: Any, y_pred: FloatArray, name: str = "y_true") -> tuple[Float
     return y_true, y_pred
 
 
+def class_numbers(
+    value: Any, y_pred: FloatArray, twin: str, axis: int = -1, ignore: int | None = None, name: str = "y_true"
+) -> npt.NDArray[np.int32]:
+    """A class number for each sample of y_pred, whose classes lie along an axis (counted from the back): labels of
+    y_pred's shape without that axis, or with one of length 1 in its place. twin names what takes one-hot targets."""
+    shape = y_pred.shape[:axis] + (() if axis == -1 else y_pred.shape[axis + 1 :])
+    given = numbers(value, name)
+    if given.ndim == y_pred.ndim and given.shape[axis] == 1:
+        given = np.squeeze(given, axis)
+    if given.shape != shape:
+        cure = f"; {name} looks one-hot: use {twin}, or class numbers {name}.argmax(axis={axis})"
+        raise ValueError(
+            f"{name}: expected a class number for each sample, so shape {shape} for y_pred of shape {y_pred.shape}, "
+            f"got {given.shape}{cure if given.shape == y_pred.shape else ''}"
+        )
+    return labels(given, name, y_pred.shape[axis], ignore)
+
+
+def not_class_numbers(value: Any, y_pred: Any, twin: str, name: str = "y_true") -> None:
+    """Refuse class numbers where one-hot rows are wanted; twin names what takes them."""
+    shape, predicted = np.shape(value), np.shape(y_pred)
+    if len(predicted) > 1 and predicted[-1] > 1 and shape in (predicted[:-1], (*predicted[:-1], 1)):
+        raise ValueError(
+            f"{name} of shape {shape} looks like class numbers, and y_pred has shape {predicted}; use {twin}, or turn "
+            f"{name} into one-hot rows with fastnn.utils.to_categorical"
+        )
+
+
 def among(array: npt.NDArray[Any], name: str, allowed: tuple[float, ...], meaning: str) -> None:
     """Refuse values that are not among the allowed, naming the first place."""
     wrong = ~np.isin(array, allowed)

@@ -347,9 +347,12 @@ class TableLoss(Loss):
         def restore(slopes: FloatArray) -> FloatArray:
             return move_axis(slopes.reshape(y_pred.shape), -1, axis).reshape(restored)
 
-        logits = "_from_logits" if getattr(self, "from_logits", False) else ""
-        kind = KINDS[row_name or self._row_name + logits]
+        kind = self._kind() if row_name is None else KINDS[row_name]
         return TableSamples(kind, shape, d, y_true, y_pred, self._parameters(kind), restore, counted)
+
+    def _kind(self) -> int:
+        """The row of the table."""
+        return KINDS[self._row_name + ("_from_logits" if getattr(self, "from_logits", False) else "")]
 
     def _parameters(self, kind: int) -> Doubles:
         """The table's parameters, from the attributes of the same names (one 0 where there are none)."""

@@ -6,7 +6,6 @@ Probabilities are clipped to [1e-7, 1 - 1e-7]; where that bites, the gradient is
 import warnings
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
@@ -38,12 +37,7 @@ class _OneHotCrossentropy(_Crossentropy):
     """What the cross-entropies of one-hot targets share: the help for class numbers."""
 
     def _table_samples(self, y_true: Any, y_pred: Any) -> Samples:
-        shape, predicted = np.shape(y_true), np.shape(y_pred)
-        if len(predicted) > 1 and predicted[-1] > 1 and shape in (predicted[:-1], (*predicted[:-1], 1)):
-            raise ValueError(
-                f"y_true of shape {shape} looks like class numbers, and y_pred has shape {predicted}; use "
-                "sparse_categorical_crossentropy, or turn y_true into one-hot rows with fastnn.utils.to_categorical"
-            )
+        _validate.not_class_numbers(y_true, y_pred, "sparse_categorical_crossentropy")
         return super()._table_samples(y_true, y_pred)
 
     def _check(self, y_true: FloatArray, y_pred: FloatArray) -> None:
@@ -257,19 +251,9 @@ class SparseCategoricalCrossentropy(TableLoss):
         given = _validate.predictions(y_pred, "y_pred", self._dtype)
         axis = self._axis(given)
         predictions = move_axis(given, axis, -1)
-        shape, classes = predictions.shape[:-1], predictions.shape[-1]
-        numbers = _validate.numbers(y_true, "y_true")
-        if numbers.ndim == given.ndim and numbers.shape[axis] == 1:
-            numbers = np.squeeze(numbers, axis)
-        if numbers.shape != shape:
-            cure = "; y_true looks one-hot: use categorical_crossentropy, or class numbers y_true.argmax(axis=-1)"
-            raise ValueError(
-                f"y_true: expected a class number for each sample, so shape {shape} for y_pred of shape {given.shape}, "
-                f"got {numbers.shape}{cure if numbers.shape == given.shape else ''}"
-            )
-        labels = _validate.labels(numbers, "y_true", classes, self.ignore_class)
+        labels = _validate.class_numbers(y_true, given, "categorical_crossentropy", axis, self.ignore_class)
         counted = None if self.ignore_class is None else labels != self.ignore_class
-        return self._row(shape, classes, labels, predictions, given.shape, axis, counted=counted)
+        return self._row(labels.shape, predictions.shape[-1], labels, predictions, given.shape, axis, counted=counted)
 
 
 class KLDivergence(TableLoss):
