@@ -20,7 +20,8 @@ from fastnn import _validate
 __all__ = ["Progress", "resolve", "say"]
 
 INTERVAL = 0.1  # seconds between two states of a live line: ten in a second are as many as one can read
-BAR = 24  # characters between its brackets
+BAR = 24  # characters between its brackets, where there is room
+SHORTEST_BAR = 8
 
 
 def in_notebook() -> bool:
@@ -204,10 +205,10 @@ class Progress:
         self._started = self._clock()
         self._drawn = -np.inf
         self._drawn_width = 0
+        if self._mode == "bar":
+            self._open_bar()
         if self._mode == "live" and self._epochs > 1:
             self._write(f"{self._heading()}\n")
-        elif self._mode == "bar":
-            self._open_bar()
 
     def update(self, step: int, logs: Mapping[str, Any] | None = None, final: bool = False) -> None:
         """So many steps of the epoch are done."""
@@ -277,11 +278,11 @@ class Progress:
         rest = [*times, *figures(logs)]
         if self.label:
             count = f"{self.label} {count}"
-        if steps:
-            full = min(self._step * BAR // steps, BAR)
-            bar = "=" * full + (">" + "." * (BAR - full - 1) if full < BAR else "")
-            if width_of(" - ".join([f"{count} [{bar}]", *rest])) <= columns:  # figures matter more than a bar
-                count = f"{count} [{bar}]"
+        # Figures matter more than the bar, which takes what they leave
+        room = min(columns - width_of(" - ".join([count, *rest])) - len(" []"), BAR)
+        if steps and room >= SHORTEST_BAR:
+            full = min(self._step * room // steps, room)
+            count += f" [{'=' * full}{('>' + '.' * (room - full - 1)) if full < room else ''}]"
         line = clipped(" - ".join([count, *rest]), columns)
         width = width_of(line)
         # Blanks wipe what was longer, unless the window has since become narrower
