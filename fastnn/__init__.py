@@ -1,6 +1,6 @@
 """fastnn: dense neural networks on the CPU."""
 
-from fastnn import activations, constraints, errors, initializers, losses, metrics, optimizers, regularizers, utils
+from fastnn import activations, callbacks, constraints, errors, initializers, losses, optimizers, regularizers, utils
 from fastnn._core.kernels import cpu_info, get_num_threads, set_num_threads
 from fastnn._random import set_seed
 from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
@@ -15,13 +15,13 @@ __all__ = [
     "NotCompiledError",
     "Optimizer",
     "activations",
+    "callbacks",
     "constraints",
     "cpu_info",
     "errors",
     "get_num_threads",
     "initializers",
     "losses",
-    "metrics",
     "optimizers",
     "regularizers",
     "set_num_threads",

@@ -1,0 +1,333 @@
+"""What fit, evaluate and predict show of their progress.
+
+A live line on a terminal, a bar in a notebook, a line for each epoch elsewhere, or nothing. The model calls `update`
+when it has something to tell, which need not be at every batch; how often that is drawn is decided here. What cannot be
+shown, because nobody reads standard output any more, is left out: a fit does not fail for it.
+"""
+
+import shutil
+import sys
+import time
+import unicodedata
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn import _validate
+
+__all__ = ["Progress", "resolve", "say"]
+
+INTERVAL = 0.1  # seconds between two states of a live line: ten in a second are as many as one can read
+BAR = 24  # characters between its brackets, where there is room
+SHORTEST_BAR = 8
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a Jupyter notebook, where a bar can be drawn."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None:
+        return False
+    try:
+        return type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"
+    except Exception:  # whatever another package does, progress is not worth an error
+        return False
+
+
+def on_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal. None and closed streams are not."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
+def resolve(verbose: Any) -> int:
+    """0, 1 or 2 from what `verbose` was given: "auto" is 1 on terminals and in notebooks, and 2 elsewhere."""
+    if isinstance(verbose, str) and verbose == "auto":
+        return 1 if on_terminal(sys.stdout) or in_notebook() else 2
+    if isinstance(verbose, (bool, np.bool_)):  # which Keras takes as 0 and 1
+        return int(verbose)
+    try:
+        value = _validate.integer(verbose, "verbose", minimum=0)
+    except (TypeError, ValueError):
+        value = -1
+    if value not in (0, 1, 2):
+        raise ValueError(f"verbose: expected 'auto', 0 (nothing), 1 (live) or 2 (a line an epoch), got {verbose!r}")
+    return value
+
+
+def write(stream: Any, text: str) -> bool:
+    """Write and flush. False where nobody reads any more, or nothing can be written."""
+    if stream is None:
+        return False
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(stream, "encoding", None) or "ascii"
+            stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """Print a message of a callback on a line of its own, below a live line if there is one."""
+    live = Progress._live
+    if live is not None:
+        live._leave_line()
+    write(sys.stdout, text + "\n")
+
+
+# ---------------------------------------------------------------------------------------------------- numbers as text
+
+
+def width_of(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def clipped(text: str, columns: int) -> str:
+    """A text, cut where it would be wider than that."""
+    if width_of(text) <= columns:
+        return text
+    mark = "..." if columns > 6 else ""
+    while text and width_of(text) > columns - len(mark):
+        text = text[:-1]
+    return text + mark
+
+
+def duration(seconds: float) -> str:
+    """7s, 2:07, 1:02:07."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def pace(seconds: float) -> str:
+    """Seconds for a step, in a unit that suits it."""
+    if seconds >= 1:
+        return f"{seconds:.0f}s/step"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.0f}ms/step"
+    return f"{seconds * 1e6:.0f}us/step"
+
+
+def figure(value: Any) -> str:
+    """A number of the logs; of an array its mean."""
+    try:
+        number = float(np.mean(value))
+    except (TypeError, ValueError):
+        return str(value)
+    return f"{number:.4f}" if abs(number) > 1e-3 or number == 0 or number != number else f"{number:.4e}"
+
+
+def figures(logs: Mapping[str, Any] | None) -> list[str]:
+    """Logs as texts, without what would break a line."""
+    texts = (f"{name}: {figure(value)}" for name, value in (logs or {}).items())
+    return ["".join(c if c.isprintable() else "?" for c in text) for text in texts]
+
+
+# ----------------------------------------------------------------------------------------------------------- progress
+
+
+class Progress:
+    """Shows the progress of one fit, evaluate or predict.
+
+    Parameters
+    ----------
+    verbose : "auto", 0, 1 or 2
+    label : str
+        What stands before a line that is not of an epoch, as "evaluate". Nothing by default.
+    stream : file, optional
+        Where to write; by default what sys.stdout is when `begin` is called.
+    clock : callable
+        Gives seconds that only grow.
+    notebook : bool, optional
+        Whether a notebook's bar is wanted; by default, whether this is a notebook.
+
+    Notes
+    -----
+    The order of calls: begin, then for each epoch epoch_begin, any number of update, epoch_end; at last, whatever
+    happened, end.
+    """
+
+    _live: ClassVar["Progress | None"] = None  # whose line the cursor stands in
+
+    def __init__(
+        self,
+        verbose: Any = "auto",
+        label: str = "",
+        *,
+        stream: Any = None,
+        clock: Callable[[], float] = time.monotonic,
+        notebook: bool | None = None,
+    ) -> None:
+        self.verbose = resolve(verbose)
+        self.label = label
+        self._stream = stream
+        self._clock = clock
+        self._notebook = notebook
+        self._mode = "nothing"
+        self._epochs = 1
+        self._steps: int | None = None
+        self._drawn_width = 0
+        self._bar: Any = None
+        self._tqdm: Any = None
+
+    # --------------------------------------------------------------------------------------------- what a model calls
+
+    def begin(self, epochs: int | None = None, steps: int | None = None) -> None:
+        """Before everything: how many epochs there will be, and how many steps in each, where that is known."""
+        self._epochs, self._steps = epochs or 1, steps
+        self._to = sys.stdout if self._stream is None else self._stream
+        self._mode = "nothing"
+        if self.verbose == 0:
+            return
+        self._mode = "lines"
+        if self.verbose == 1:
+            if in_notebook() if self._notebook is None else self._notebook:
+                self._tqdm = _tqdm()
+                self._mode = "live" if self._tqdm is None else "bar"
+            elif on_terminal(self._to):
+                self._mode = "live"
+
+    def epoch_begin(self, epoch: int, step: int = 0) -> None:
+        """An epoch begins, or goes on after `step` steps of it."""
+        self._epoch, self._first, self._step = epoch, step, step
+        self._started = self._clock()
+        self._drawn = -np.inf
+        self._drawn_width = 0
+        if self._mode == "bar":
+            self._open_bar()
+        if self._mode == "live" and self._epochs > 1:
+            self._write(f"{self._heading()}\n")
+
+    def update(self, step: int, logs: Mapping[str, Any] | None = None, final: bool = False) -> None:
+        """So many steps of the epoch are done."""
+        self._step = step
+        if self._mode not in ("live", "bar"):
+            return
+        now = self._clock()
+        if not final and now - self._drawn < INTERVAL:
+            return
+        self._drawn = now
+        if self._mode == "bar":
+            self._draw_bar(logs)
+        else:
+            self._draw_line(now, logs, final)
+
+    def epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """An epoch is over: its last state is left standing."""
+        if self._mode == "nothing":
+            return
+        if self._mode == "lines":
+            parts = [self._heading()] if self._epochs > 1 or self.label else []
+            self._write(" - ".join([*parts, *self._spent(self._clock()), *figures(logs)]) + "\n")
+        elif self._mode == "bar":
+            self._draw_bar(logs)
+            self._close_bar()
+        else:
+            self._draw_line(self._clock(), logs, final=True)
+            self._leave_line()
+        if self._steps is None:
+            self._steps = self._step or None  # the first epoch has told
+
+    def end(self) -> None:
+        """After everything, also after an error: nothing is left half drawn."""
+        self._leave_line()
+        self._close_bar()
+        self._mode = "nothing"
+
+    # ----------------------------------------------------------------------------------------------------------- text
+
+    def _heading(self) -> str:
+        return self.label or f"Epoch {self._epoch + 1}/{self._epochs}"
+
+    def _spent(self, now: float) -> list[str]:
+        elapsed = max(now - self._started, 0.0)
+        done = self._step - self._first
+        return [f"{duration(elapsed)} {pace(elapsed / done)}" if done > 0 else duration(elapsed)]
+
+    def _write(self, text: str) -> None:
+        if not write(self._to, text):
+            self._mode = "nothing"  # nobody reads: nothing more is drawn
+            if Progress._live is self:
+                Progress._live = None
+
+    def _draw_line(self, now: float, logs: Mapping[str, Any] | None, final: bool) -> None:
+        # One less than there are: writing the last column makes some terminals wrap
+        columns = max(shutil.get_terminal_size().columns - 1, 1)
+        steps = self._steps
+        # As wide in every state, so that what follows does not jump
+        count = f"{self._step}/?" if steps is None else f"{self._step:>{len(str(steps))}}/{steps}"
+        if final:
+            times = self._spent(now)
+        elif steps is not None and self._step > self._first:
+            remaining = (now - self._started) / (self._step - self._first) * max(steps - self._step, 0)
+            times = [f"ETA {duration(remaining)}"]
+        else:
+            times = [duration(now - self._started)]
+        rest = [*times, *figures(logs)]
+        if self.label:
+            count = f"{self.label} {count}"
+        # Figures matter more than the bar, which takes what they leave
+        room = min(columns - width_of(" - ".join([count, *rest])) - len(" []"), BAR)
+        if steps and room >= SHORTEST_BAR:
+            full = min(self._step * room // steps, room)
+            count += f" [{'=' * full}{('>' + '.' * (room - full - 1)) if full < room else ''}]"
+        line = clipped(" - ".join([count, *rest]), columns)
+        width = width_of(line)
+        # Blanks wipe what was longer, unless the window has since become narrower
+        blanks = " " * max(min(self._drawn_width, columns) - width, 0)
+        self._write(f"\r{line}{blanks}")
+        if self._mode == "live":
+            self._drawn_width = width
+            Progress._live = self
+
+    def _leave_line(self) -> None:
+        """End the live line, if the cursor stands in it."""
+        if Progress._live is self:
+            Progress._live = None
+            self._drawn_width = 0
+            self._write("\n")
+
+    # ------------------------------------------------------------------------------------------------------------ bar
+
+    def _open_bar(self) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that there are no widgets, where tqdm writes text instead
+                self._bar = self._tqdm(
+                    total=self._steps, initial=self._first, desc=self._heading(), unit="step", leave=True
+                )
+        except ImportError:
+            self._mode = "live"
+
+    def _draw_bar(self, logs: Mapping[str, Any] | None) -> None:
+        self._bar.n = self._step
+        self._bar.set_postfix_str(", ".join(figures(logs)), refresh=False)
+        self._bar.refresh()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _tqdm() -> Any:
+    """tqdm's bar for where this runs, or None where it is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    return tqdm

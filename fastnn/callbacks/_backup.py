@@ -1,0 +1,163 @@
+"""BackupAndRestore: a fit that was killed, run again, ends with the same bits."""
+
+import contextlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fastnn import _archive, _validate
+from fastnn.callbacks._base import Callback, CallbackList, Logs
+from fastnn.callbacks._monitors import BatchCounter
+from fastnn.errors import FormatError
+
+_FORMAT = "fastnn training state"
+_VERSION = 1
+
+
+class BackupAndRestore(Callback):
+    """Keep the state of the training on disk, so that a fit that was interrupted, by whatever, can be run again and
+    goes on from there as if it had never stopped: with the same weights to the last bit.
+
+    Parameters
+    ----------
+    backup_dir : str or path
+        A folder for this fit alone; it is made.
+    save_freq : "epoch" or int
+        Save at the end of each epoch, or every so many batches.
+    double_checkpoint : bool
+        Keep the last state but one too, and take it where the last is damaged.
+    delete_checkpoint : bool
+        Delete what was saved when training is over.
+
+    Notes
+    -----
+    What is kept: weights, the optimizer's state, the place in the data, random numbers, and the states of all callbacks
+    in the list, History among them (see `Callback.get_state`). Run the same program again: the same model, compiled
+    and fitted with the same arguments and data. An iterator as data can only be gone on with within an epoch if it has
+    get_state and set_state.
+
+    There is one file, which is replaced as a whole: whenever the process is killed, the last state or the one before is
+    there. It is called last, wherever it is in the list. A file that is damaged nonetheless, as by a disk, raises
+    FormatError.
+    """
+
+    _last: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not os.fspath(backup_dir):
+            raise ValueError("backup_dir: expected a folder, got an empty path")
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = save_freq
+        self.double_checkpoint = _validate.flag(double_checkpoint, "double_checkpoint")
+        self.delete_checkpoint = _validate.flag(delete_checkpoint, "delete_checkpoint")
+        self._counter = BatchCounter(save_freq)
+        self._epoch = 0
+        self._list: CallbackList | None = None
+        folder = Path(self.backup_dir)
+        self._path = folder / "training_state.npz"
+        self._previous = folder / "training_state.previous.npz"
+
+    def _set_list(self, callbacks: CallbackList) -> None:
+        """The list whose callbacks' states are kept."""
+        self._list = callbacks
+
+    def _listens(self, hook: str) -> bool:
+        if hook == "on_train_batch_end" and type(self).on_train_batch_end is BackupAndRestore.on_train_batch_end:
+            return self._counter.every is not None
+        return super()._listens(hook)
+
+    # -------------------------------------------------------------------------------------------------------- loading
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        saved = _archive.read(path)
+        if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+            raise FormatError(f"{path} is not a {_FORMAT}; delete it, or choose another backup_dir")
+        if saved.get("version") != _VERSION:
+            raise FormatError(
+                f"{path} is of version {saved.get('version')} of the format, but this fastnn reads version {_VERSION}; "
+                "delete it to begin anew"
+            )
+        return saved
+
+    def _load(self) -> dict[str, Any] | None:
+        try:
+            return self._read(self._path)
+        except FileNotFoundError:
+            # A kill between the two renamings of a save leaves the last but one alone
+            return self._read(self._previous) if self._previous.exists() else None
+        except FormatError as error:
+            if not self._previous.exists():
+                raise
+            saved = self._read(self._previous)
+            warnings.warn(f"{error}; training goes on from {self._previous}", stacklevel=2)
+            return saved
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Load what was saved, if there is anything, and give it to the model and the other callbacks."""
+        self._counter = BatchCounter(self.save_freq)
+        self._epoch = 0
+        saved = self._load()
+        if saved is None:
+            return
+        epoch, step = saved["epoch"], saved["step"]
+        self.model.restore_training_state({**saved["training"], "epoch": epoch, "step": step})
+        if self._list is not None:
+            self._list.set_state(saved)
+        self._epoch = epoch
+        self._counter.seen, self._counter.last = saved["batches_seen"], saved["last_batch"]
+        self.model.stop_training = saved["stop_training"]
+        self.model._resume = (epoch, step)
+
+    # --------------------------------------------------------------------------------------------------------- saving
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note which epoch it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Save, if save_freq is a number of batches and they have passed."""
+        if self._counter.passed(batch):
+            self._save(self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Save, if save_freq is "epoch"."""
+        self._epoch = epoch + 1
+        self._counter.last = None
+        if self._counter.every is None:
+            self._save(epoch + 1, 0)
+
+    def _save(self, epoch: int, step: int) -> None:
+        """Save the state in which step `step` of epoch `epoch` comes next."""
+        state = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "epoch": epoch,
+            "step": step,
+            "stop_training": bool(self.model.stop_training),
+            "batches_seen": self._counter.seen,
+            "last_batch": self._counter.last,
+            "training": self.model.training_state(),
+            **({"callbacks": []} if self._list is None else self._list.get_state()),
+        }
+        os.makedirs(self.backup_dir, exist_ok=True)
+        keep = self._previous if self.double_checkpoint else None
+        _archive.write(self._path, state, "the training state", keep_previous=keep)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Delete what was saved, and the folder if nothing else is in it."""
+        if not self.delete_checkpoint:
+            return
+        # The last state goes last: a kill between the two must not leave the older one to go on from
+        for path in (_archive.partial_path(self._path), self._previous, self._path):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.backup_dir)

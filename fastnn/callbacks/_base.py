@@ -1,0 +1,538 @@
+"""The base of callbacks, the list that calls them, and the two smallest."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from fastnn import _validate
+
+Logs: TypeAlias = "dict[str, Any] | None"
+
+HOOKS = (
+    "on_train_begin",
+    "on_train_end",
+    "on_epoch_begin",
+    "on_epoch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_begin",
+    "on_test_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+    "on_predict_begin",
+    "on_predict_end",
+    "on_predict_batch_begin",
+    "on_predict_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
+
+
+class Callback:
+    """The base of all callbacks: methods that fit, evaluate and predict call at their turning points.
+
+    Override those that you need; each does nothing here. `logs` is a dict of numbers that belongs to all callbacks of
+    the list: what one adds to it, those after it see.
+
+    Attributes
+    ----------
+    params : dict or None
+        What fit was called with: "verbose", "epochs", "steps".
+    model : Sequential or None
+        The model that is trained. Setting ``model.stop_training = True`` ends the fit.
+
+    Notes
+    -----
+    A callback that overrides a batch hook makes the model stop at each batch and hand over its logs, which costs speed
+    where batches are small. One that overrides none lets many batches run at once.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import Callback, CallbackList
+    >>> class Announce(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(f"epoch {epoch + 1}: loss {logs['loss']:.2f}")
+    >>> callbacks = CallbackList([Announce()])
+    >>> callbacks.on_epoch_end(0, {"loss": 0.25})
+    epoch 1: loss 0.25
+    {'loss': 0.25}
+    """
+
+    params: dict[str, Any] | None = None  # of the class: a callback need not call super().__init__
+    _model: Any = None
+    _last: ClassVar[bool] = False  # called after all others
+
+    def __init__(self) -> None:
+        self.params = None
+        self._model = None
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Called before a fit, with its parameters."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Called before a fit, with the model."""
+        self._model = model
+
+    @property
+    def model(self) -> Any:
+        """The model that set_model was given."""
+        return self._model
+
+    def get_state(self) -> dict[str, Any]:
+        """What a later fit needs to go on as if this one had never stopped: numbers, strings, arrays, lists, dicts.
+
+        BackupAndRestore keeps it. Override both if your callback remembers anything between hooks.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from where `get_state` was called. Called after on_train_begin of a fit that resumes another."""
+
+    def _listens(self, hook: str) -> bool:
+        """Whether that hook does anything."""
+        return hook in self.__dict__ or getattr(type(self), hook) is not getattr(Callback, hook)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Called at the beginning of fit."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Called at the end of fit, with the logs of its last epoch. Not called where an error ends the fit."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Called at the beginning of an epoch, which are counted from 0, and again where a fit resumes within one."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Called at the end of an epoch, after validation, with the loss and metrics and their "val_" like."""
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """The older name of on_train_batch_begin."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """The older name of on_train_batch_end."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of fit; batches are counted from 0 in each epoch."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of fit, with the loss and metrics of the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Called at the beginning of evaluate, and of the validation within fit."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Called at the end of evaluate, and of the validation within fit."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of evaluate or validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of evaluate or validation, with the loss and metrics so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Called at the beginning of predict."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Called at the end of predict."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of predict."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of predict, with {"outputs": array}."""
+
+
+class History(Callback):
+    """What fit returns: the logs of every epoch. Each fit has one; it need not be passed.
+
+    Attributes
+    ----------
+    history : dict of list
+        For each name in the logs, its value in each epoch.
+    epoch : list of int
+        The numbers of those epochs.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import History
+    >>> history = History()
+    >>> history.on_train_begin()
+    >>> for epoch, loss in enumerate([0.5, 0.25]):
+    ...     history.on_epoch_end(epoch, {"loss": loss})
+    >>> history.history
+    {'loss': [0.5, 0.25]}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Begin a new list of epochs."""
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Note the logs."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self
+
+    def get_state(self) -> dict[str, Any]:
+        """All epochs so far."""
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put them back."""
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(values) for name, values in state["history"].items()}
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable, optional
+        f(epoch, logs).
+    on_train_begin, on_train_end : callable, optional
+        f(logs).
+    on_train_batch_begin, on_train_batch_end : callable, optional
+        f(batch, logs); the second is passed by name.
+    **kwargs : callable
+        Any other hook of Callback, by its name.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import CallbackList, LambdaCallback
+    >>> losses = []
+    >>> callbacks = CallbackList([LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))])
+    >>> logs = callbacks.on_epoch_end(0, {"loss": 0.5})
+    >>> losses
+    [0.5]
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Callable[..., Any] | None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **kwargs,
+        }
+        for name, function in given.items():
+            _validate.choice(name, "LambdaCallback", HOOKS)
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{name}: expected a function, got {function!r}")
+            setattr(self, name, function)
+
+
+def _flat(callbacks: Any) -> Iterator[Any]:
+    """Callbacks out of nested lists."""
+    if callbacks is None:
+        return
+    if isinstance(callbacks, (list, tuple)):
+        for item in callbacks:
+            yield from _flat(item)
+    else:
+        yield callbacks
+
+
+def _checked(callback: Any, place: int) -> Any:
+    """Anything with all hooks will do, so that a callback made for Keras is taken where it needs nothing of Keras."""
+    if isinstance(callback, type):
+        raise TypeError(
+            f"callbacks[{place}]: expected a callback, got the class {callback.__name__}; make one: "
+            f"{callback.__name__}(...)"
+        )
+    missing = [name for name in (*HOOKS, "set_model", "set_params") if not hasattr(callback, name)]
+    if missing:
+        raise TypeError(
+            f"callbacks[{place}]: expected a callback, got {callback!r}, which has no {missing[0]}; "
+            "derive its class from fastnn.callbacks.Callback"
+        )
+    return callback
+
+
+def _does(callback: Any, hook: str) -> bool:
+    if isinstance(callback, Callback):
+        return callback._listens(hook)
+    return not getattr(getattr(callback, hook), "_is_default", False)  # how Keras marks methods that do nothing
+
+
+def _plain(logs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Logs by name in alphabetical order, flat, and as Python floats where they are numbers: as Keras hands them on."""
+    result: dict[str, Any] = {}
+    for name, value in sorted((logs or {}).items()):
+        if isinstance(value, Mapping):
+            result.update(_plain(value))
+        elif isinstance(value, np.ndarray) and value.ndim > 0:
+            result[name] = value
+        else:
+            try:
+                result[name] = float(value)
+            except (TypeError, ValueError):
+                result[name] = value
+    return result
+
+
+class CallbackList(Callback):
+    """Callbacks that are called together, in their order; BackupAndRestore comes last, so that it saves what the others
+    did.
+
+    Parameters
+    ----------
+    callbacks : Callback or (nested) list of Callback, optional
+    add_history : bool
+        Add a History unless there is one.
+    add_progbar : bool
+        Refused: progress is shown by fit itself, so that showing it does not make the model stop at each batch.
+    model : Sequential, optional
+        What is handed to each callback's set_model.
+    **params
+        What is handed to each callback's set_params.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import CallbackList
+    >>> callbacks = CallbackList(add_history=True, epochs=2)
+    >>> callbacks.on_train_begin()
+    >>> logs = callbacks.on_epoch_end(0, {"loss": 0.5})
+    >>> callbacks.callbacks[0].history
+    {'loss': [0.5]}
+    >>> callbacks.needs_train_batches
+    False
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        super().__init__()
+        if add_progbar:
+            raise ValueError("add_progbar: progress is not a callback here; pass verbose to fit")
+        self.callbacks: list[Any] = [_checked(callback, i) for i, callback in enumerate(_flat(callbacks))]
+        self._history = next((c for c in self.callbacks if isinstance(c, History)), None)
+        if self._history is None and add_history:
+            self._history = History()
+            self.callbacks.append(self._history)
+        self._listeners: dict[str, list[Callable[..., Any]]] = {}
+        self._arrange()
+        self.set_model(model)
+        self.set_params(params)
+
+    def _arrange(self) -> None:
+        self.callbacks.sort(key=lambda callback: bool(getattr(callback, "_last", False)))
+        self._listeners = {}
+        for callback in self.callbacks:
+            if hasattr(callback, "_set_list"):
+                callback._set_list(self)
+
+    def append(self, callback: Any) -> None:
+        """Add a callback."""
+        self.callbacks.append(_checked(callback, len(self.callbacks)))
+        if isinstance(callback, History) and self._history is None:
+            self._history = callback
+        self._arrange()
+        if self._model is not None:
+            callback.set_model(self._model)
+        if self.params:
+            callback.set_params(self.params)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.callbacks)
+
+    def __len__(self) -> int:
+        return len(self.callbacks)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Hand the parameters to each."""
+        self.params = params
+        if params:
+            for callback in self.callbacks:
+                callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Hand the model to each."""
+        if model is None:
+            return
+        super().set_model(model)
+        if self._history is not None:
+            model.history = self._history
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def _needs(self, *hooks: str) -> bool:
+        return any(_does(callback, hook) for callback in self.callbacks for hook in hooks)
+
+    @property
+    def needs_train_batches(self) -> bool:
+        """Whether any callback wants to hear of each batch of fit."""
+        return self._needs("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+    @property
+    def needs_test_batches(self) -> bool:
+        """Whether any callback wants to hear of each batch of evaluate and validation."""
+        return self._needs("on_test_batch_begin", "on_test_batch_end")
+
+    @property
+    def needs_predict_batches(self) -> bool:
+        """Whether any callback wants to hear of each batch of predict."""
+        return self._needs("on_predict_batch_begin", "on_predict_batch_end")
+
+    # --------------------------------------------------------------------------------------------------------- states
+
+    def get_state(self) -> dict[str, Any]:
+        """The states of all."""
+        return {
+            "callbacks": [
+                {"class_name": type(c).__name__, "state": c.get_state() if hasattr(c, "get_state") else {}}
+                for c in self.callbacks
+            ]
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Give each callback its state: the n-th of a class that of the n-th of that class. Callbacks may have come
+        since, which begin anew, or gone.
+        """
+        waiting: dict[str, list[dict[str, Any]]] = {}
+        for entry in state["callbacks"]:
+            waiting.setdefault(entry["class_name"], []).append(entry["state"])
+        for callback in self.callbacks:
+            states = waiting.get(type(callback).__name__)
+            if states:
+                own = states.pop(0)
+                if hasattr(callback, "set_state"):
+                    callback.set_state(own)
+
+    # ---------------------------------------------------------------------------------------------------------- calls
+
+    def _call(self, hook: str, *place: int, logs: Logs) -> dict[str, Any]:
+        plain = _plain(logs)
+        for callback in self.callbacks:
+            getattr(callback, hook)(*place, plain)
+        return plain
+
+    def _call_batch(self, hook: str, batch: int, logs: Logs) -> None:
+        listeners = self._listeners.get(hook)
+        if listeners is None:
+            older = hook.replace("train_", "")
+            listeners = [getattr(c, hook) for c in self.callbacks if _does(c, hook) or _does(c, older)]
+            self._listeners[hook] = listeners
+        if listeners:
+            plain = _plain(logs)
+            for listener in listeners:
+                listener(batch, logs=plain)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._listeners = {}
+        self._call("on_train_begin", logs=logs)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._call("on_train_end", logs=logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._listeners = {}
+        self._call("on_epoch_begin", epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> dict[str, Any]:  # type: ignore[override]
+        """Call that of each. Returns the logs with what callbacks added, such as the learning rate."""
+        plain = _plain(logs)
+        last = [c for c in self.callbacks if getattr(c, "_last", False)]
+        for callback in self.callbacks[: len(self.callbacks) - len(last)]:
+            callback.on_epoch_end(epoch, plain)
+        for callback in self.callbacks:
+            if hasattr(callback, "_settle"):
+                callback._settle()
+        for callback in last:
+            callback.on_epoch_end(epoch, plain)
+        return plain
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._call_batch("on_batch_begin", batch, logs)
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._call_batch("on_batch_end", batch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_train_batch_end", batch, logs)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._listeners = {}
+        self._call("on_test_begin", logs=logs)
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._call("on_test_end", logs=logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_test_batch_end", batch, logs)
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._listeners = {}
+        self._call("on_predict_begin", logs=logs)
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Call that of each."""
+        self._call("on_predict_end", logs=logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_predict_batch_begin", batch, logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Call that of each that listens."""
+        self._call_batch("on_predict_batch_end", batch, logs)
+
+
+def listed(callbacks: "CallbackList | Iterable[Any] | Callback | None", model: Any, **params: Any) -> CallbackList:
+    """What fit makes of its argument: a list that is ready, with a History."""
+    if isinstance(callbacks, CallbackList):
+        callbacks.set_model(model)
+        callbacks.set_params(params)
+        return callbacks
+    items = callbacks if callbacks is None or isinstance(callbacks, Callback) else list(callbacks)
+    return CallbackList(items, add_history=True, model=model, **params)
