@@ -4,7 +4,6 @@ The core trusts its arguments: nothing reaches it that has not been through here
 came, what was expected and, where it helps, the cure.
 """
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -41,15 +40,20 @@ def numbers(value: Any, name: str) -> npt.NDArray[Any]:
     return array
 
 
+def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, or a copy where its elements do not lie at multiples of their size, as C wants them."""
+    return array if array.flags.aligned else array.copy()
+
+
 def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatArray:
-    """A C-contiguous float32 or float64 array. With no dtype asked for, float32 and float64 stay what they are, float16
-    becomes float32, and everything else float64."""
+    """A C-contiguous and aligned float32 or float64 array. With no dtype asked for, float32 and float64 stay what they
+    are, float16 becomes float32, and everything else float64."""
     array = numbers(value, name)
     if dtype is None:
         native = array.dtype.newbyteorder("=")
         dtype = native if native in FLOATS else np.float32 if native == np.float16 else np.float64
     # ascontiguousarray would make a 0-d array 1-d, and keeps foreign byte orders
-    return np.asarray(array, dtype=np.dtype(dtype).newbyteorder("="), order="C")
+    return _aligned(np.asarray(array, dtype=np.dtype(dtype).newbyteorder("="), order="C"))
 
 
 def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
@@ -102,7 +106,7 @@ def labels(
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"{name}: label {array[where]} at index {where} is outside 0..{classes - 1}, {of}")
-    return np.asarray(array, dtype=np.int32, order="C")
+    return _aligned(np.asarray(array, dtype=np.int32, order="C"))
 
 
 def destination(value: Any, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> FloatArray:
@@ -173,6 +177,8 @@ def choice(value: Any, name: str, names: Iterable[str]) -> str:
     known = list(names)
     if isinstance(value, str) and value in known:
         return value
+    import difflib  # here, as only an error needs it and it would slow down every import of fastnn
+
     near = difflib.get_close_matches(str(value), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name}: unknown name {value!r}{hint} (known: {', '.join(sorted(known))})")

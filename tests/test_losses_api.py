@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_cases import CASES, Case
 
-from fastnn import losses
+from fastnn import _validate, losses
 from fastnn.reference.losses import REDUCTIONS
 
 cases = pytest.mark.parametrize("case", CASES, ids=str)
@@ -60,6 +60,16 @@ def test_any_memory_layout_gives_the_same(case: Case, n, d, dtype, seed, of_targ
     assert np.array_equal(same, gradient)
     assert same.dtype == dtype
     assert same.flags.c_contiguous
+
+
+def test_what_the_core_gets_is_aligned():
+    for dtype in ("float32", "float64"):
+        array = _validate.floats(unaligned(np.arange(3, dtype=dtype)), "x")
+        assert array.flags.aligned
+        assert array.tolist() == [0, 1, 2]
+    labels = _validate.labels(unaligned(np.arange(3, dtype=np.int32)), "y", 3)
+    assert labels.flags.aligned
+    assert labels.tolist() == [0, 1, 2]
 
 
 def test_a_stride_of_zero_is_taken():
