@@ -87,6 +87,7 @@ const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
         .set_threads = fnn_set_threads,                                                                                \
         .default_threads = fnn_default_threads,                                                                        \
         .scratch = fnn_scratch,                                                                                        \
+        .clock = fnn_clock,                                                                                            \
         .random_words = fnn_random_words,                                                                              \
         .random_uniform = fnn_random_uniform,                                                                          \
         .random_normal = fnn_random_normal,                                                                            \

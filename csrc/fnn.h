@@ -44,6 +44,9 @@ int fnn_set_threads(int count);
 #define FNN_SCRATCH_BYTES (2u << 20)
 void *fnn_scratch(void);
 
+/* Nanoseconds of a clock that only goes forward */
+uint64_t fnn_clock(void);
+
 /* ---------------------------------------------------------------------------------------------- random (random.c)
 
    Philox4x32-10 (Salmon et al. 2011). The key is the seed; the counter is (block, stream), 64 bits each, low words
@@ -423,6 +426,7 @@ typedef struct {
     int (*set_threads)(int count);
     int (*default_threads)(void);
     void *(*scratch)(void);
+    uint64_t (*clock)(void);
     void (*random_words)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);
     void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, double low, double high,
                            double *out);

@@ -331,6 +331,8 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
     inside_task = nested;
 }
 
+uint64_t fnn_clock(void) { return clock_ns(); }
+
 /* ----------------------------------------------------------------------------------------------------- the scratch */
 
 void *fnn_scratch(void)

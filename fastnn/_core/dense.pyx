@@ -28,14 +28,15 @@ cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, con
 
 
 cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *zy,
-                        const real *dy, int activation, const double *parameters, bint accumulate, real *dz, real *dw,
-                        real *dbias, real *dx, int threads) noexcept nogil:
+                        const real *dy, int activation, const double *parameters, bint add, real *dz, real *dw,
+                        real *dbias, real *dx, bint add_dx, int threads) noexcept nogil:
     """From dy[B,O], the gradient of the output:
 
         dz = dy f'(zy)   dw = x^T dz   dbias = sum over rows of dz   dx = dz w^T
 
-    zy is z or y, whichever the activation's derivative reads. With `accumulate`, dw and dbias are added to. Any of
-    dw, dbias and dx may be NULL where it is not wanted; dz may be dy. Returns -1 when there was no memory."""
+    zy is z or y, whichever the activation's derivative reads. With `add`, dw and dbias are added to, with
+    `add_dx` dx. Any of dw, dbias and dx may be NULL where it is not wanted; dz may be dy. Returns -1 when there was no
+    memory."""
     cdef Product p
     cdef int failed = 0
     if activation != FNN_ACTIVATION_linear:
@@ -43,14 +44,14 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
         dy = dz
     p.bias, p.activation, p.parameters = NULL, FNN_ACTIVATION_linear, NULL
     if dw != NULL:
-        p.accumulate = accumulate
+        p.accumulate = add
         p.M, p.N, p.K = I, O, B
         p.a, p.a_row, p.a_k = x, 1, I
         p.b, p.b_k, p.b_column = dy, O, 1
         p.c, p.c_row, p.y = dw, O, dw
         failed |= multiply(&p, threads, x)
     if dbias != NULL:  # the row of ones on which the bias is a weight
-        p.accumulate = accumulate
+        p.accumulate = add
         p.M, p.N, p.K = 1, O, B
         if real is float:
             p.a = &one_float
@@ -61,7 +62,7 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
         p.c, p.c_row, p.y = dbias, O, dbias
         failed |= multiply(&p, threads, x)
     if dx != NULL:
-        p.accumulate = False
+        p.accumulate = add_dx
         p.M, p.N, p.K = B, I, O
         p.a, p.a_row, p.a_k = dy, O, 1
         p.b, p.b_k, p.b_column = w, 1, O
@@ -116,6 +117,7 @@ def backward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] zy, 
     with nogil:
         failed = dense_backward(B, I, O, &x[0, 0], &w[0, 0], &zy[0, 0], &dy[0, 0], activation, &parameters[0],
                                 accumulate, &dz[0, 0], NULL if dw is None else &dw[0, 0],
-                                NULL if dbias is None else &dbias[0], NULL if dx is None else &dx[0, 0], get_threads())
+                                NULL if dbias is None else &dbias[0], NULL if dx is None else &dx[0, 0], False,
+                                get_threads())
     if failed:
         raise MemoryError("no memory for the scratch of a matrix product")

@@ -41,6 +41,7 @@ cdef extern from "fnn.h" nogil:
     int set_threads "fnn->set_threads"(int count) noexcept
     int default_threads "fnn->default_threads"() noexcept
     void *scratch "fnn->scratch"() noexcept
+    uint64_t clock "fnn->clock"() noexcept
     const size_t FNN_SCRATCH_BYTES
 
 # The table that this process uses. Every module of the core begins with `fnn = chosen_table()`.

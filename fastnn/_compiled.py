@@ -1,0 +1,237 @@
+"""What compile() was given, turned into what the engine's trainer takes once the data's shapes are known."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validate, losses, metrics as metric_module
+from fastnn._core import losses as _core_losses, metrics as _core_metrics
+from fastnn._core.train import Trainer
+from fastnn.losses._base import KINDS, Loss, TableSamples
+
+# Activations of the last op that a loss takes the place of: it is computed from what they read.
+FUSED = {
+    ("sigmoid", "binary_crossentropy"),
+    ("softmax", "categorical_crossentropy"),
+    ("softmax", "sparse_categorical_crossentropy"),
+}
+BY_SHAPE = {"accuracy", "acc", "crossentropy", "ce"}
+NAMES = [row["name"] for row in _core_losses.ROWS]
+
+
+def as_list(value: Any, name: str) -> list[Any]:
+    """Metrics as a list; what Keras takes for several outputs is taken for the one there is."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        if len(value) > 1:
+            raise ValueError(f"{name}: a Sequential model has one output, got a dict of {len(value)}")
+        return as_list(next(iter(value.values()), None), name)
+    if isinstance(value, (list, tuple)):
+        return list(value[0]) if len(value) == 1 and isinstance(value[0], (list, tuple)) else list(value)
+    return [value]
+
+
+class Plan:
+    """Loss and metrics of a compiled model, and the trainers made of them."""
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        self.given_loss = loss
+        if isinstance(loss, (list, tuple)) and len(loss) == 1:
+            loss = loss[0]
+        if isinstance(loss, dict) and len(loss) == 1 and "class_name" not in loss:
+            loss = next(iter(loss.values()))
+        self.loss: Loss = None if loss is None else losses.as_loss(loss)  # type: ignore[assignment]
+        if self.loss is not None and self.loss.reduction in (None, "none"):
+            raise ValueError("loss: reduction 'none' gives no number to make small; use 'sum_over_batch_size' or 'sum'")
+        if isinstance(loss_weights, (list, tuple)) and len(loss_weights) == 1:
+            loss_weights = loss_weights[0]
+        self.weight = 1.0 if loss_weights is None else _validate.number(loss_weights, "loss_weights")
+        self.given = [(m, False) for m in as_list(metrics, "metrics")]
+        self.given += [(m, True) for m in as_list(weighted_metrics, "weighted_metrics")]
+        for m, _ in self.given:
+            if not (isinstance(m, str) and m in BY_SHAPE):
+                metric_module.get(m)  # so that an unknown name is refused at once
+        self.metrics: list[tuple[Any, bool]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """The model's ops are others now."""
+        self.signature: Any = None
+        self.trainers: list[Trainer | None] = [None, None]
+
+    @property
+    def all_metrics(self) -> list[Any]:
+        return [m for m, _ in self.metrics]
+
+    # -------------------------------------------------------------------------------------------------------- results
+
+    def reset(self, testing: bool = False) -> None:
+        """Begin the means anew."""
+        trainer = self.trainers[testing]
+        if trainer is not None:
+            trainer.reset()
+        for m, _ in self.metrics:
+            m.reset_state()
+
+    def logs(self, testing: bool = False) -> dict[str, Any]:
+        """The loss and the metrics since reset."""
+        trainer = self.trainers[testing]
+        assert trainer is not None
+        return {"loss": trainer.loss} | {m.name: m.result() for m, _ in self.metrics}
+
+    def get_sums(self) -> dict[str, Any]:
+        """What `logs` is made of, in the middle of an epoch."""
+        trainer = self.trainers[0]
+        sums = (0.0, 0.0) if trainer is None else trainer.sums
+        states = {str(i): [np.array(v) for v in m.variables] for i, (m, _) in enumerate(self.metrics)}
+        return {"loss": list(sums), "metrics": states}
+
+    def set_sums(self, sums: dict[str, Any]) -> None:
+        if self.trainers[0] is not None:
+            self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        for i, (m, _) in enumerate(self.metrics):
+            for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
+                variable[...] = value
+
+    # ------------------------------------------------------------------------------------------------------ preparation
+
+    def prepare(self, model: Any, samples: TableSamples | None, truth: Any) -> None:
+        """Make metrics and trainers for data of this kind, where they are not made yet."""
+        shape = None if truth is None else truth.shape[1:]
+        signature = (
+            id(model._engine), None if samples is None else (samples.kind, samples.d, samples.shape[1:]), shape,
+            None if truth is None else truth.dtype,
+        )  # fmt: skip
+        if signature == self.signature:
+            return
+        if not self.metrics and self.given:
+            self.metrics = [(self._metric(m, model._output, samples, truth), weighted) for m, weighted in self.given]
+        self.samples, self.truth_shape = samples, shape
+        self.trainers = [self.make_trainer(model), self.make_trainer(model)]
+        self.signature = signature
+
+    def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
+        """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
+        if not (isinstance(given, str) and given in BY_SHAPE):
+            metric = metric_module.get(given)
+            if isinstance(given, str):
+                metric.name = given  # as Keras: the key of the history is what was asked for
+            return metric
+        binary = output[-1:] == (1,)
+        shape = () if truth is None else truth.shape[1:]
+        sparse = not binary and (shape == output[:-1] or shape[-1:] == (1,))
+        kind = "Binary" if binary else "SparseCategorical" if sparse else "Categorical"
+        what = "Accuracy" if given in ("accuracy", "acc") else "Crossentropy"
+        return getattr(metric_module, kind + what)(name=given)
+
+    def make_trainer(self, model: Any, counting: bool = True) -> Trainer:
+        """A trainer for the model as it is; without `counting`, one that leaves the metrics alone."""
+        samples, optimizer = self.samples, model.optimizer
+        name = None if samples is None else NAMES[samples.kind]
+        last = model._last_op
+        fused = last is not None and (last.get("name"), name) in FUSED
+        output = model._output
+        objective: Any = PythonLoss(self.loss, self.weight, output)
+        if samples is not None:
+            assert name is not None
+            objective = {
+                "kind": KINDS[name + "_from_logits"] if fused else samples.kind,
+                "labels": _core_losses.ROWS[samples.kind]["layout"] == "L",
+                "rows": int(np.prod(samples.shape[1:])),
+                "d": samples.d,
+                "parameters": samples.parameters,
+                "reduction": self.loss.reduction,
+                "ignored": getattr(self.loss, "ignore_class", None),
+                "weight": self.weight,
+            }
+        native, python = [], []
+        for m, weighted in self.metrics if counting else []:
+            row = self._native(m, samples, output)
+            if row is None:
+                python.append((m, weighted))
+            else:
+                native.append(row | {"weighted": weighted})
+        from_logits = all(row["argmax"] for row in native) and not python
+        in_python = optimizer._in_python or optimizer._adds_penalties or any(
+            c is not None for c in optimizer._later_constraints
+        )
+        if not in_python:
+            learns = [v for v in model._variables() if model._learns(v)]
+            if not optimizer._updater.bind([model._gradient_of(v) for v in learns]):
+                raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
+            optimizer._updater.merge()
+        return Trainer(
+            model._engine, objective, fused, native, not from_logits, optimizer._updater,
+            0 if self.truth_shape is None else int(np.prod(self.truth_shape)),
+            python_metrics=PythonMetrics(python) if python else None,
+            python_update=PythonUpdate(model) if in_python else None,
+            python_penalty=PythonPenalty(model) if in_python else None,
+        )  # fmt: skip
+
+    def _native(self, metric: Any, samples: TableSamples | None, output: tuple[int, ...]) -> dict[str, Any] | None:
+        """A metric as the trainer's own, where it is one that the core has and y_true lies as it wants."""
+        if metric.native is None or samples is None or samples.shape[1:] != output[:-1]:
+            return None
+        source, kind, parameters = metric.native
+        row = (_core_metrics.ROWS if source == "metric" else _core_losses.ROWS)[kind]
+        if row["layout"] != _core_losses.ROWS[samples.kind]["layout"]:
+            return None
+        return {
+            "is_loss": source == "loss", "kind": kind, "rows": int(np.prod(output[:-1])), "d": output[-1],
+            "parameters": parameters, "state": metric.state,
+            "argmax": source == "metric" and row["name"].endswith("categorical_accuracy"),
+        }  # fmt: skip
+
+    def trainer(self, testing: bool = False) -> Trainer:
+        found = self.trainers[testing]
+        assert found is not None
+        return found
+
+
+class PythonLoss:
+    """A loss that the core does not have, as the trainer calls it."""
+
+    def __init__(self, loss: Loss, weight: float, output: tuple[int, ...]) -> None:
+        self.loss, self.weight = loss, weight
+
+    def __call__(self, y_true: Any, y_pred: Any, weights: Any, with_gradient: bool) -> tuple[float, Any]:
+        if not with_gradient:
+            return self.weight * float(self.loss(y_true, y_pred, weights)), None
+        value, gradient = self.loss.value_and_gradient(y_true, y_pred, weights)
+        return self.weight * float(value), gradient if self.weight == 1 else gradient * gradient.dtype.type(self.weight)
+
+
+class PythonMetrics:
+    """Metrics that the core does not have, as the trainer calls them."""
+
+    def __init__(self, metrics: list[tuple[Any, bool]]) -> None:
+        self.metrics = metrics
+
+    def __call__(self, y_true: Any, y_pred: Any, weights: Any) -> None:
+        for metric, weighted in self.metrics:
+            metric.update_state(y_true, y_pred, weights if weighted else None)
+
+
+class PythonUpdate:
+    """An optimizer with a part in Python, as the trainer calls it."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, rate: float) -> None:
+        model = self.model
+        model.optimizer.apply([model._gradient_of(v) for v in model._variables() if model._learns(v)])
+
+
+class PythonPenalty:
+    """All regularizers, where the optimizer's plan does not add them."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self) -> float:
+        learns = (v for v in self.model._variables() if self.model._learns(v))
+        return sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)
+
+

@@ -1,0 +1,40 @@
+# A program with its weights, and the workspaces that passes through it run in.
+cimport numpy as cnp
+from libc.stdint cimport uint64_t
+
+from fastnn._core.ops cimport Buffer, Op, Run
+
+cdef class Layout:
+    cdef Op *ops
+    cdef Buffer *buffers
+    cdef int op_count, buffer_count
+    cdef readonly ptrdiff_t planes, sized     # elements a sample, and elements of fixed size
+
+cdef class Workspace:
+    cdef char *block                          # as it was allocated
+    cdef char *memory                         # its first whole cache line
+    cdef readonly ptrdiff_t capacity, bytes
+
+cdef class Engine:
+    cdef readonly Layout training, inference
+    cdef readonly cnp.ndarray trainables, fixed, gradients
+    cdef readonly list layers                 # of each op: the layer that runs it in Python, or None
+    cdef readonly tuple input_shape, output_shape
+    cdef readonly bint wide, has_python
+    cdef readonly int output
+    cdef list pools                           # of idle workspaces: for inference, for training
+    cdef int input_axes, output_axes
+    cdef cnp.npy_intp input_dims[32]
+    cdef cnp.npy_intp output_dims[32]
+    cdef ptrdiff_t input_size, output_size
+
+    cdef Workspace take(self, bint training, ptrdiff_t rows)
+    cdef int give_back(self, Workspace workspace, bint training) except -1
+    cdef void begin(self, Run *run, Workspace workspace, bint training, ptrdiff_t rows) noexcept
+    cdef int run_forward(self, Run *run, int last) except -1
+    cdef int run_backward(self, Run *run, int last) except -1
+    cdef int python_forward(self, Run *run, int index) except -1
+    cdef int python_backward(self, Run *run, int index) except -1
+    cdef object value_array(self, Run *run, int buffer, bint gradient, shape)
+
+cdef int failed(int status) except -1

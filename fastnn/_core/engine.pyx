@@ -1,0 +1,301 @@
+"""The engine's lower half: a program with its weights, its workspaces, and single passes through it.
+
+An Engine belongs to a built model and is made anew when the model's ops change. Passes share the weights and nothing
+else: each takes a workspace of its own from a pool, so that any number of threads may predict at once.
+"""
+
+cimport cython
+cimport numpy as cnp
+from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+from fastnn._core.kernels cimport chosen_table, fnn, get_threads
+from fastnn._core.ops cimport (
+    BAD_INDEX,
+    NO_MEMORY,
+    NOT_FINITE,
+    PYTHON,
+    Buffer,
+    Op,
+    Run,
+    backward,
+    forward,
+    gradient_of,
+    value_of,
+)
+
+import numpy as np
+
+from fastnn._core.ops import KINDS
+
+cnp.import_array()
+fnn = chosen_table()
+
+cdef enum:
+    LINE = 64                 # bytes of a cache line
+    ROUNDED = 16              # samples: planes then begin at whole cache lines
+    CHUNK_BYTES = 1 << 20     # of a workspace for inference, about
+    LEAST_CHUNK = 128         # rows of a chunk of inference
+    IDLE_WORKSPACES = 16      # kept of each kind
+
+
+cdef int failed(int status) except -1:
+    """Raise what a Status means; other numbers pass."""
+    if status == NO_MEMORY:
+        raise MemoryError("no memory for the scratch of a matrix product")
+    if status == BAD_INDEX:
+        raise ValueError(
+            "x: an Embedding was given an index outside 0 .. input_dim - 1; make input_dim larger than the largest index"
+        )
+    return 0
+
+
+@cython.final
+cdef class Layout:
+    """The ops and buffers of a program, and where they lie in a workspace."""
+
+    def __cinit__(self, plan):
+        cdef ptrdiff_t i, j
+        cdef Op *op
+        self.op_count, self.buffer_count = len(plan["ops"]), len(plan["buffers"])
+        self.planes, self.sized = plan["planes"], plan["sized"]
+        self.ops = <Op *>calloc(max(1, self.op_count), sizeof(Op))
+        self.buffers = <Buffer *>calloc(max(1, self.buffer_count), sizeof(Buffer))
+        if self.ops == NULL or self.buffers == NULL:
+            raise MemoryError
+        for i in range(self.op_count):
+            fields = plan["ops"][i]
+            op = &self.ops[i]
+            op.kind = KINDS[fields["kind"]]
+            op.input, op.other, op.output = fields["input"], fields.get("other", 0), fields["output"]
+            op.rows, op.inputs, op.outputs = fields["rows"], fields["inputs"], fields["outputs"]
+            op.w, op.b, op.w_trains, op.b_trains = fields["w"], fields["b"], fields["w_trains"], fields["b_trains"]
+            op.mean, op.variance = fields.get("mean", -1), fields.get("variance", -1)
+            op.of_batch = fields.get("of_batch", False)
+            op.column = fields.get("column", 0)
+            op.activation, op.reads_x = fields.get("activation", 0), fields.get("reads_x", False)
+            for j, value in enumerate(fields.get("parameters", ())):
+                op.parameters[j] = value
+            op.seed, op.stream = fields.get("seed", 0), fields.get("stream", 0)
+            op.kept, op.sized, op.temporary = fields["kept"], fields["sized"], fields["temporary"]
+            op.wants_dx, op.adds_dx = fields["wants_dx"], fields["adds_dx"]
+            op.adds_other = fields.get("adds_other", False)
+        for i in range(self.buffer_count):
+            self.buffers[i].size, self.buffers[i].value, self.buffers[i].gradient = plan["buffers"][i]
+
+    def __dealloc__(self):
+        free(self.ops)
+        free(self.buffers)
+
+
+@cython.final
+cdef class Workspace:
+    """Memory for one pass of up to `capacity` samples."""
+
+    def __cinit__(self, Layout layout, ptrdiff_t rows, ptrdiff_t itemsize):
+        self.capacity = (rows + ROUNDED - 1) // ROUNDED * ROUNDED
+        self.bytes = (layout.planes * self.capacity + layout.sized) * itemsize
+        self.block = <char *>malloc(self.bytes + LINE)
+        if self.block == NULL:
+            raise MemoryError(f"{self.bytes} bytes for a batch of {rows} samples; take a smaller batch_size")
+        self.memory = self.block + (LINE - <uintptr_t>self.block % LINE)
+
+    def __dealloc__(self):
+        free(self.block)
+
+
+cdef class Engine:
+    """A program and its weights.
+
+    `training` and `inference` are what fastnn._program.Builder.plan returns. trainables, gradients and fixed are flat
+    arrays; layers has an object for each op that runs in Python, and None for the others.
+    """
+
+    def __cinit__(self, training, inference, trainables, gradients, fixed, layers, input_shape, output_shape, output):
+        self.training, self.inference = Layout(training), Layout(inference)
+        self.trainables, self.gradients, self.fixed = trainables, gradients, fixed
+        self.layers = list(layers)
+        self.has_python = any(layer is not None for layer in layers)
+        self.input_shape, self.output_shape, self.output = tuple(input_shape), tuple(output_shape), output
+        self.wide = trainables.dtype == np.float64
+        self.pools = [[], []]
+        self.input_axes, self.output_axes = len(input_shape), len(output_shape)
+        self.input_size = self.output_size = 1
+        for i, n in enumerate(input_shape):
+            self.input_dims[i + 1] = n
+            self.input_size *= n
+        for i, n in enumerate(output_shape):
+            self.output_dims[i + 1] = n
+            self.output_size *= n
+
+    # ------------------------------------------------------------------------------------------------- workspaces
+
+    cdef Workspace take(self, bint training, ptrdiff_t rows):
+        cdef list pool = self.pools[training]
+        cdef Workspace found
+        try:
+            found = pool.pop()
+        except IndexError:
+            found = None
+        if found is not None and found.capacity >= rows:
+            return found
+        return Workspace(self.training if training else self.inference, rows, 8 if self.wide else 4)
+
+    cdef int give_back(self, Workspace workspace, bint training) except -1:
+        cdef list pool = self.pools[training]
+        if len(pool) < IDLE_WORKSPACES:
+            pool.append(workspace)
+        return 0
+
+    cdef void begin(self, Run *run, Workspace workspace, bint training, ptrdiff_t rows) noexcept:
+        cdef Layout layout = self.training if training else self.inference
+        run.ops, run.buffers, run.planes = layout.ops, layout.buffers, layout.planes
+        run.memory, run.capacity, run.B = workspace.memory, workspace.capacity, rows
+        run.x = NULL
+        run.trainables, run.fixed = cnp.PyArray_DATA(self.trainables), cnp.PyArray_DATA(self.fixed)
+        run.gradients = NULL
+        run.training = run.adds = run.wants_input = False
+        run.forwards, run.threads = 0, get_threads()
+
+    # ---------------------------------------------------------------------------------------------------- passes
+
+    cdef int run_forward(self, Run *run, int last) except -1:
+        """Ops 0 .. last - 1, those in Python too."""
+        cdef int at = 0
+        while True:
+            with nogil:
+                at = forward(run, at, last, <double *>NULL) if self.wide else forward(run, at, last, <float *>NULL)
+            failed(at)
+            if at == last:
+                return 0
+            self.python_forward(run, at)
+            at += 1
+
+    cdef int run_backward(self, Run *run, int last) except -1:
+        """Ops last - 1 .. 0, those in Python too."""
+        cdef int at = last
+        while at > 0:
+            with nogil:
+                if self.wide:
+                    at = backward(run, 0, at, <double *>NULL)
+                else:
+                    at = backward(run, 0, at, <float *>NULL)
+            if at == -1:
+                return 0
+            self.python_backward(run, at)
+        return 0
+
+    cdef object value_array(self, Run *run, int buffer, bint gradient, shape):
+        """A buffer's value or gradient as an array on the workspace's memory."""
+        cdef cnp.npy_intp dims[1]
+        cdef void *data
+        dims[0] = run.B * run.buffers[buffer].size
+        if self.wide:
+            data = gradient_of(run, buffer, <double *>NULL) if gradient else value_of(run, buffer, <double *>NULL)
+        else:
+            data = gradient_of(run, buffer, <float *>NULL) if gradient else value_of(run, buffer, <float *>NULL)
+        return cnp.PyArray_SimpleNewFromData(1, dims, cnp.NPY_FLOAT64 if self.wide else cnp.NPY_FLOAT32, data).reshape(
+            (run.B, *shape)
+        )
+
+    cdef int python_forward(self, Run *run, int index) except -1:
+        cdef const Op *op = &run.ops[index]
+        layer = self.layers[index]
+        x = self.value_array(run, op.input, False, layer._op_input_shape).copy()
+        target = self.value_array(run, op.output, False, layer._op_output_shape)
+        target[...] = layer._run_forward(x, bool(run.training), target.shape)
+        return 0
+
+    cdef int python_backward(self, Run *run, int index) except -1:
+        cdef const Op *op = &run.ops[index]
+        layer = self.layers[index]
+        dy = self.value_array(run, op.output, True, layer._op_output_shape).copy()
+        target = self.value_array(run, op.input, True, layer._op_input_shape)
+        dx = layer._run_backward(dy, target.shape, run.gradients != NULL, bool(run.adds))
+        if op.adds_dx:
+            target += dx
+        else:
+            target[...] = dx
+        return 0
+
+    def chunk_rows(self) -> int:
+        """How many rows inference takes at a time: a workspace that fits the second-level cache."""
+        cdef ptrdiff_t rows = CHUNK_BYTES // (max(1, self.inference.planes) * (8 if self.wide else 4))
+        return max(LEAST_CHUNK, min(1024, rows)) // ROUNDED * ROUNDED
+
+    def call(self, x):
+        """y for a batch x that is C-contiguous, of the engine's precision and shape; NotImplemented for any other."""
+        cdef cnp.ndarray array, result
+        cdef int i
+        if type(x) is not cnp.ndarray:
+            return NotImplemented
+        array = x
+        if (cnp.PyArray_NDIM(array) != self.input_axes + 1 or not cnp.PyArray_ISCARRAY_RO(array)
+                or cnp.PyArray_TYPE(array) != (cnp.NPY_FLOAT64 if self.wide else cnp.NPY_FLOAT32)):
+            return NotImplemented
+        for i in range(1, self.input_axes + 1):
+            if cnp.PyArray_DIM(array, i) != self.input_dims[i]:
+                return NotImplemented
+        self.output_dims[0] = cnp.PyArray_DIM(array, 0)
+        result = cnp.PyArray_EMPTY(self.output_axes + 1, self.output_dims, cnp.PyArray_TYPE(array), False)
+        self.predict(array, result)
+        return result
+
+    def predict(self, cnp.ndarray x not None, cnp.ndarray out not None):
+        """out[n, ...] = the output for x[n, ...]; both C-contiguous and of the engine's precision."""
+        cdef Run run
+        cdef ptrdiff_t n = cnp.PyArray_DIM(x, 0), begin = 0, size = 8 if self.wide else 4, rows, most
+        cdef Workspace workspace
+        cdef const char *source = <const char *>cnp.PyArray_DATA(x)
+        cdef char *target = <char *>cnp.PyArray_DATA(out)
+        cdef char *y
+        most = n if n <= LEAST_CHUNK else min(n, <ptrdiff_t>self.chunk_rows())
+        workspace = self.take(False, most)
+        self.begin(&run, workspace, False, most)
+        while begin < n:
+            rows = run.B = min(most, n - begin)
+            run.x = source + begin * self.input_size * size
+            self.run_forward(&run, self.inference.op_count)
+            if self.wide:
+                y = <char *>value_of(&run, self.output, <double *>NULL)
+            else:
+                y = <char *>value_of(&run, self.output, <float *>NULL)
+            memcpy(target + begin * self.output_size * size, y, rows * self.output_size * size)
+            begin += rows
+        self.give_back(workspace, False)
+
+    def start_tape(self, cnp.ndarray x not None, bint training, uint64_t forwards):
+        """Run x forward and keep what backward needs: (y, tape)."""
+        cdef Tape tape = Tape.__new__(Tape)
+        cdef ptrdiff_t n = cnp.PyArray_DIM(x, 0)
+        tape.engine, tape.x = self, x
+        tape.workspace = Workspace(self.training, max(1, n), 8 if self.wide else 4)
+        self.begin(&tape.run, tape.workspace, True, n)
+        tape.run.x, tape.run.training, tape.run.forwards = cnp.PyArray_DATA(x), training, forwards
+        self.run_forward(&tape.run, self.training.op_count)
+        return self.value_array(&tape.run, self.output, False, self.output_shape).copy(), tape
+
+
+cdef class Tape:
+    """What a forward pass left for the way back. It has a workspace of its own."""
+
+    cdef Engine engine
+    cdef Workspace workspace
+    cdef object x
+    cdef Run run
+
+    def __init__(self):
+        raise TypeError("a tape is made by model.forward(x)")
+
+    def backward(self, cnp.ndarray dy not None):
+        """d loss / d x for dy = d loss / d y; the weights' gradients are added to the model's."""
+        cdef object target = self.engine.value_array(&self.run, self.engine.output, True, self.engine.output_shape)
+        if not cnp.PyArray_SAMESHAPE(dy, <cnp.ndarray>target):
+            raise ValueError(
+                f"dy: expected the shape of the output, {target.shape}, got {(<object>dy).shape}"
+            )
+        target[...] = dy
+        self.run.gradients, self.run.adds, self.run.wants_input = cnp.PyArray_DATA(self.engine.gradients), True, True
+        self.engine.run_backward(&self.run, self.engine.training.op_count)
+        return self.engine.value_array(&self.run, 0, True, self.engine.input_shape).copy()

@@ -1,0 +1,254 @@
+"""The ops of a program, forward and backward: one paragraph a kind, and what each leaves to commit.
+
+Letters: B samples, R = B * rows rows of I elements in and O out. A gradient is named after what it is the gradient of:
+dx of the input, dy of the output. What backward reads was kept by forward: values of buffers, or an op's own planes.
+"""
+
+from libc.string cimport memcpy, memset
+
+from fastnn._core.activations cimport (
+    activate,
+    activate_rows,
+    differentiate,
+    differentiate_rows,
+    prelu_activate,
+    prelu_differentiate,
+)
+from fastnn._core.dense cimport dense_backward, dense_forward
+from fastnn._core.kernels cimport chosen_table, fnn, real
+from fastnn._core.norms cimport (
+    batch_norm_backward,
+    batch_norm_commit,
+    batch_norm_forward,
+    batch_norm_statistics,
+    drop_out,
+    fnn_add,
+    fnn_batch_scaling,
+    gaussian_noise,
+    layer_norm_backward,
+    layer_norm_forward,
+)
+
+fnn = chosen_table()
+
+KINDS = {
+    "dense": DENSE, "activate": ACTIVATE, "activate_rows": ACTIVATE_ROWS, "prelu": PRELU, "dropout": DROPOUT,
+    "noise": NOISE, "batch_norm": BATCH_NORM, "layer_norm": LAYER_NORM, "embed": EMBED, "add": ADD, "place": PLACE,
+    "python": PYTHON,
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------ memory
+
+cdef inline real *plane(const Run *run, ptrdiff_t offset, const real *tag) noexcept nogil:
+    return <real *>run.memory + offset * run.capacity if offset >= 0 else NULL
+
+
+cdef inline real *sized(const Run *run, const Op *op, const real *tag) noexcept nogil:
+    return <real *>run.memory + run.planes * run.capacity + op.sized
+
+
+cdef real *value_of(const Run *run, int buffer, const real *tag) noexcept nogil:
+    if buffer == 0 and run.x != NULL:
+        return <real *>run.x
+    return plane(run, run.buffers[buffer].value, tag)
+
+
+cdef real *gradient_of(const Run *run, int buffer, const real *tag) noexcept nogil:
+    return plane(run, run.buffers[buffer].gradient, tag)
+
+
+cdef inline real *weights(const Run *run, ptrdiff_t offset, bint trains, const real *tag) noexcept nogil:
+    if offset < 0:
+        return NULL
+    return (<real *>run.trainables if trains else <real *>run.fixed) + offset
+
+
+cdef inline real *slopes(const Run *run, ptrdiff_t offset, bint trains, const real *tag) noexcept nogil:
+    """Where the gradient of weights goes; NULL where none is wanted."""
+    return <real *>run.gradients + offset if offset >= 0 and trains and run.gradients != NULL else NULL
+
+
+# ----------------------------------------------------------------------------------------------------------- forward
+
+cdef int embed(const Op *op, ptrdiff_t R, const real *x, const real *w, real *y) noexcept nogil:
+    """y[r, :] = w[x[r], :]"""
+    cdef ptrdiff_t r, index
+    for r in range(R):
+        if not 0 <= x[r] < op.inputs:
+            return BAD_INDEX
+        index = <ptrdiff_t>x[r]
+        memcpy(y + r * op.outputs, w + index * op.outputs, op.outputs * sizeof(real))
+    return DONE
+
+
+cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
+    cdef const real *x = value_of(run, op.input, tag)
+    cdef real *y = value_of(run, op.output, tag)
+    cdef const real *w = weights(run, op.w, op.w_trains, tag)
+    cdef const real *b = weights(run, op.b, op.b_trains, tag)
+    cdef real *kept = plane(run, op.kept, tag)
+    cdef real *own
+    cdef ptrdiff_t B = run.B, R = run.B * op.rows, r
+    if op.kind == DENSE:
+        if dense_forward(R, op.inputs, op.outputs, x, w, b, op.activation, op.parameters, kept if kept != NULL else y, y,
+                         run.threads):
+            return NO_MEMORY
+    elif op.kind == ACTIVATE:
+        activate(op.activation, R * op.inputs, x, y, op.parameters, run.threads)
+    elif op.kind == ACTIVATE_ROWS:
+        activate_rows(op.activation, R, op.inputs, x, y, run.threads)
+    elif op.kind == PRELU:
+        prelu_activate(R, op.inputs, x, w, y, run.threads)
+    elif op.kind == DROPOUT or op.kind == NOISE:
+        if not run.training:
+            memcpy(y, x, R * op.inputs * sizeof(real))
+        elif op.kind == DROPOUT:
+            drop_out(R * op.inputs, op.parameters[0], op.seed, op.stream + run.forwards, 0, x, y)
+        else:
+            gaussian_noise(R * op.inputs, op.parameters[0], op.seed, op.stream + run.forwards, 0, x, y)
+    elif op.kind == BATCH_NORM:
+        own = sized(run, op, tag)  # [mean, two more rows of I], the variance, [two rows for backward]
+        if run.training and op.of_batch:
+            batch_norm_statistics(R, op.inputs, x, op.parameters[0], own + 3 * op.inputs, own)
+        else:
+            fnn_batch_scaling(op.inputs, weights(run, op.mean, False, tag), weights(run, op.variance, False, tag),
+                              op.parameters[0], own, op.inputs)
+        batch_norm_forward(R, op.inputs, x, own, w, b, y)
+    elif op.kind == LAYER_NORM:
+        layer_norm_forward(R, op.inputs, x, w, b, op.activation, op.parameters[0], y, kept)
+    elif op.kind == EMBED:
+        return embed(op, R, x, w, y)
+    elif op.kind == ADD:
+        fnn_add(R * op.inputs, x, value_of(run, op.other, tag), y)
+    elif op.kind == PLACE:
+        for r in range(R):
+            memcpy(y + r * op.outputs + op.column, x + r * op.inputs, op.inputs * sizeof(real))
+    return DONE
+
+
+cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil:
+    cdef int i, status
+    for i in range(first, last):
+        if run.ops[i].kind == PYTHON:
+            return i
+        status = forward_op(run, &run.ops[i], tag)
+        if status < 0:
+            return status
+    return last
+
+
+# ---------------------------------------------------------------------------------------------------------- backward
+
+cdef void unembed(const Op *op, ptrdiff_t R, const real *x, const real *dy, bint add, real *dw) noexcept nogil:
+    """dw[x[r], :] += dy[r, :], row after row"""
+    cdef ptrdiff_t r
+    cdef real *line
+    if not add:
+        memset(dw, 0, op.inputs * op.outputs * sizeof(real))
+    for r in range(R):
+        line = dw + <ptrdiff_t>x[r] * op.outputs
+        fnn_add(op.outputs, line, dy + r * op.outputs, line)
+
+
+cdef void backward_plain(Run *run, const Op *op, const real *dy, real *dx, const real *tag) noexcept nogil:
+    """The kinds that write dx and do not add to it. dx may be NULL where weights alone have gradients."""
+    cdef const real *x = value_of(run, op.input, tag)
+    cdef const real *y = value_of(run, op.output, tag)
+    cdef const real *w = weights(run, op.w, op.w_trains, tag)
+    cdef real *dw = slopes(run, op.w, op.w_trains, tag)
+    cdef real *db = slopes(run, op.b, op.b_trains, tag)
+    cdef real *own
+    cdef ptrdiff_t R = run.B * op.rows, r
+    if op.kind == PRELU:
+        # its dx is computed in any case; where nobody wants it, nobody minds what the plane held
+        prelu_backward(run, op, x, w, dy, dx if dx != NULL else gradient_of(run, op.input, tag), dw)
+    elif op.kind == BATCH_NORM:
+        own = sized(run, op, tag)
+        batch_norm_backward(R, op.inputs, x, dy, own, w, own + 4 * op.inputs if run.training and op.of_batch else NULL, dx, dw,
+                            db, run.adds)
+    elif op.kind == LAYER_NORM:
+        layer_norm_backward(R, op.inputs, x, dy, w, op.activation, plane(run, op.kept, tag), dx, dw, db, run.adds)
+    elif op.kind == EMBED:
+        if dw != NULL:
+            unembed(op, R, x, dy, run.adds, dw)
+        if dx != NULL:
+            memset(dx, 0, R * sizeof(real))
+    elif dx == NULL:
+        pass
+    elif op.kind == ACTIVATE:
+        differentiate(op.activation, R * op.inputs, x if op.reads_x else y, dy, dx, op.parameters, run.threads)
+    elif op.kind == ACTIVATE_ROWS:
+        differentiate_rows(op.activation, R, op.inputs, x if op.reads_x else y, dy, dx, run.threads)
+    elif op.kind == DROPOUT and run.training:
+        drop_out(R * op.inputs, op.parameters[0], op.seed, op.stream + run.forwards, 0, dy, dx)
+    elif op.kind == PLACE:
+        for r in range(R):
+            memcpy(dx + r * op.inputs, dy + r * op.outputs + op.column, op.inputs * sizeof(real))
+    else:  # ADD, noise, dropout outside training: the gradient as it is
+        memcpy(dx, dy, R * op.inputs * sizeof(real))
+
+
+cdef void prelu_backward(Run *run, const Op *op, const real *x, const real *w, const real *dy, real *dx,
+                         real *dw) noexcept nogil:
+    cdef real *into = sized(run, op, x)
+    cdef ptrdiff_t R = run.B * op.rows
+    prelu_differentiate(R, op.inputs, x, w, dy, dx, into, run.threads)
+    if dw == NULL:
+        return
+    if run.adds:
+        fnn_add(op.inputs, dw, into, dw)
+    else:
+        memcpy(dw, into, op.inputs * sizeof(real))
+
+
+cdef int backward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
+    cdef real *dy = gradient_of(run, op.output, tag)
+    cdef real *dx = gradient_of(run, op.input, tag)
+    cdef real *target
+    cdef const real *kept = plane(run, op.kept, tag)
+    cdef ptrdiff_t R = run.B * op.rows, n = run.B * run.buffers[op.input].size
+    cdef bint wanted = op.wants_dx or run.wants_input
+    if op.kind == DENSE:
+        if dense_backward(R, op.inputs, op.outputs, value_of(run, op.input, tag), weights(run, op.w, op.w_trains, tag),
+                          kept if kept != NULL else value_of(run, op.output, tag), dy, op.activation, op.parameters,
+                          run.adds, dy, slopes(run, op.w, op.w_trains, tag), slopes(run, op.b, op.b_trains, tag),
+                          dx if wanted else NULL, op.adds_dx, run.threads):
+            return NO_MEMORY
+        return DONE
+    if op.kind == ADD and wanted:  # the other one's gradient too
+        target = gradient_of(run, op.other, tag)
+        if op.adds_other:
+            fnn_add(n, target, dy, target)
+        else:
+            memcpy(target, dy, n * sizeof(real))
+    if not (wanted and op.adds_dx):
+        backward_plain(run, op, dy, dx if wanted else NULL, tag)
+    else:
+        target = plane(run, op.temporary, tag)
+        backward_plain(run, op, dy, target, tag)
+        fnn_add(n, dx, target, dx)
+    return DONE
+
+
+cdef int backward(Run *run, int first, int last, const real *tag) noexcept nogil:
+    cdef int i, status
+    for i in range(last - 1, first - 1, -1):
+        if run.ops[i].kind == PYTHON:
+            return i
+        status = backward_op(run, &run.ops[i], tag)
+        if status < 0:
+            return status
+    return first - 1
+
+
+cdef void commit(Run *run, int count, const real *tag) noexcept nogil:
+    cdef int i
+    cdef const Op *op
+    cdef real *own
+    for i in range(count):
+        op = &run.ops[i]
+        if op.kind == BATCH_NORM and op.of_batch:
+            own = sized(run, op, tag)
+            batch_norm_commit(op.inputs, op.parameters[1], own, own + 3 * op.inputs, weights(run, op.mean, False, tag),
+                              weights(run, op.variance, False, tag))

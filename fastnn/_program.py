@@ -1,0 +1,227 @@
+"""A model as a program: ops over buffers, and where in a workspace each buffer lies while it lives.
+
+A layer's `lower(builder, tensor)` emits ops and returns the tensor that it makes. Time runs over n ops: op i runs forward
+at time i, the loss at time n, op i backward at time 2n - i. Values and gradients whose times do not meet share memory.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+__all__ = ["Builder", "Tensor", "Variable"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A buffer seen in a shape, without the axis of the batch. Other views of the same buffer have its size too."""
+
+    buffer: int
+    shape: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows a sample has."""
+        return prod(self.shape[:-1])
+
+    @property
+    def columns(self) -> int:
+        """The length of a row."""
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass
+class Variable:
+    """Weights of a layer: what they are called and made of, and the array that holds them.
+
+    The array is a view of the model's memory once the model is built. Freezing or thawing a layer moves it, and the
+    attributes of the layer that hold it follow.
+    """
+
+    layer: Any
+    name: str
+    array: Any
+    trains: bool  # for good: False for moving statistics
+    regularizer: Any = None
+    constraint: Any = None
+    attributes: list[str] = field(default_factory=list)
+    offset: int = -1
+    in_trainables: bool = True
+
+    @property
+    def path(self) -> str:
+        return f"{self.layer.name}/{self.name}"
+
+    def move(self, array: Any) -> None:
+        """Live in another array, with the same values."""
+        array[...] = self.array
+        self.array = array
+        for attribute in self.attributes:
+            object.__setattr__(self.layer, attribute, array)
+
+
+@dataclass
+class Span:
+    """Something that needs `size` elements a sample from time `start` to time `end`, at `place` once planned."""
+
+    size: int
+    start: int
+    end: int
+    place: int = -1
+
+
+def lay_out(spans: Iterable[Span]) -> int:
+    """Give each span a place such that spans that live at once do not overlap; returns the room for all of them."""
+    placed: list[Span] = []
+    for span in sorted(spans, key=lambda s: (-s.size, s.start)):
+        neighbours = [p for p in placed if p.start <= span.end and span.start <= p.end]
+        place = 0
+        for other in sorted(neighbours, key=lambda p: p.place):
+            if place + span.size <= other.place:
+                break
+            place = max(place, other.place + other.size)
+        span.place = place
+        placed.append(span)
+    return max((p.place + p.size for p in placed), default=0)
+
+
+READS_INPUT = {"dense", "prelu", "batch_norm", "layer_norm", "embed", "python"}
+
+
+class Builder:
+    """Takes ops from layers, then plans the workspace."""
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        self.sizes = [prod(input_shape)]
+        self.ops: list[dict[str, Any]] = []
+        self.names: list[str] = []  # the layer of each op
+        self.layer = ""
+        self.last_layer = False  # whether the layer that emits is the last of the model
+        self.input = Tensor(0, input_shape)
+        self.output = self.input
+        self.sized = 0
+
+    def op(
+        self,
+        kind: str,
+        x: Tensor,
+        shape: tuple[int, ...],
+        *,
+        w: Variable | None = None,
+        b: Variable | None = None,
+        into: Tensor | None = None,
+        kept: int = 0,
+        sized: int = 0,
+        **fields: Any,
+    ) -> Tensor:
+        """Emit an op on the rows of x and return its output.
+
+        w and b are its weights, `kept` the elements a sample that it keeps between forward and backward, `sized` the
+        elements that it needs whatever the batch; the other fields are those of Op in _core/ops.pxd.
+        """
+        if into is None:
+            self.sizes.append(prod(shape))
+            into = Tensor(len(self.sizes) - 1, shape)
+        op = {
+            "kind": kind,
+            "input": x.buffer,
+            "output": into.buffer,
+            "rows": x.rows,
+            "inputs": x.columns,
+            "outputs": into.columns,
+            "kept": kept,
+            "sized": self.sized,
+            **fields,
+        }
+        for role, variable in (("w", w), ("b", b)):
+            op[role] = -1 if variable is None else variable.offset
+            op[f"{role}_trains"] = variable is not None and variable.in_trainables
+        self.sized += sized
+        self.ops.append(op)
+        self.names.append(self.layer)
+        return into
+
+    # ------------------------------------------------------------------------------------------------------- planning
+
+    def _learning(self) -> None:
+        """Which gradients are wanted, and which of an op's inputs has one already when the op comes to write it."""
+        learns = [False] * len(self.sizes)
+        for op in self.ops:
+            op["wants_dx"] = learns[op["input"]] or learns[op.get("other", op["input"])]
+            own = op["w_trains"] or op["b_trains"] or op.get("learns", False)
+            learns[op["output"]] |= op["wants_dx"] or own
+        written = set()
+        for op in reversed(self.ops):
+            for source, flag in (("other", "adds_other"), ("input", "adds_dx")):
+                if source in op:
+                    op[flag] = op[source] in written
+                    written.add(op[source])
+
+    def _values(self, training: bool) -> list[Span]:
+        """The spans of the buffers' values."""
+        n = len(self.ops)
+        spans = [Span(size, n, -1) for size in self.sizes]
+        spans[0].start, spans[0].end = -1, 0
+        for i, op in enumerate(self.ops):
+            output = spans[op["output"]]
+            output.start = min(output.start, i)
+            output.end = max(output.end, i)
+            for source in ("input", "other"):
+                if source in op:
+                    spans[op[source]].end = max(spans[op[source]].end, i)
+            if training and (op["kind"] in READS_INPUT or op.get("reads_x")):
+                spans[op["input"]].end = max(spans[op["input"]].end, 2 * n - i)
+            if training:
+                output.end = max(output.end, 2 * n - i)
+        spans[self.output.buffer].end = max(spans[self.output.buffer].end, n)
+        if training and self.ops:
+            spans[self.ops[-1]["input"]].end = max(spans[self.ops[-1]["input"]].end, n)
+        return spans
+
+    def _gradients(self) -> list[Span]:
+        """The spans of the buffers' gradients."""
+        n = len(self.ops)
+        spans = [Span(size, 2 * n, 2 * n + 1) for size in self.sizes]
+        for i, op in enumerate(self.ops):
+            for source in ("input", "other"):
+                if source in op:
+                    spans[op[source]].start = min(spans[op[source]].start, 2 * n - i)
+        written: set[int] = set()
+        for i, op in enumerate(self.ops):
+            if op["output"] not in written:  # the first writer is the last to read the gradient
+                spans[op["output"]].end = 2 * n - i
+            written.add(op["output"])
+        spans[self.output.buffer].start = n
+        if self.ops:  # where the loss takes the place of the last op
+            spans[self.ops[-1]["input"]].start = n
+        return spans
+
+    def plan(self, training: bool) -> dict[str, Any]:
+        """What the engine takes: ops, buffers and the room that they need."""
+        n = len(self.ops)
+        self._learning()
+        values = self._values(training)
+        gradients = self._gradients() if training else []
+        keeps = self.keeps(training)
+        kept = [Span(keep, i, 2 * n - i if training else i) for i, keep in enumerate(keeps)]
+        temporary = [
+            Span(self.sizes[op["input"]] if training and op["adds_dx"] and op["kind"] != "dense" else 0, 2 * n - i, 2 * n - i)
+            for i, op in enumerate(self.ops)
+        ]
+        planes = lay_out(span for span in [*values, *gradients, *kept, *temporary] if span.size)
+        ops = []
+        for op, own, extra in zip(self.ops, kept, temporary, strict=True):
+            ops.append({**op, "kept": own.place, "temporary": extra.place})
+        buffers = [
+            (size, max(value.place, 0), max(gradients[i].place, 0) if training else -1)
+            for i, (size, value) in enumerate(zip(self.sizes, values, strict=True))
+        ]
+        return {"ops": ops, "buffers": buffers, "planes": planes, "sized": self.sized}
+
+    def keeps(self, training: bool) -> list[int]:
+        """Elements a sample of each op's own plane: forward alone needs none but a norm's."""
+        return [op["kept"] if training or op["kind"] == "layer_norm" else 0 for op in self.ops]

@@ -1,0 +1,759 @@
+"""What compile, fit, evaluate and their kin do: the half of Sequential that has to do with learning."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _compiled, _data, _random, _validate, optimizers
+from fastnn._core.train import Batches, NotFinite, Trainer
+from fastnn._progress import Progress
+from fastnn._streams import Stream, gives_batches
+from fastnn._validate import FloatArray
+from fastnn.callbacks import CallbackList, History, TerminateOnNaN
+from fastnn.errors import DivergenceError, NotCompiledError
+from fastnn.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from fastnn._core.engine import Engine
+
+SLICE = 0.05  # seconds of training between two looks at signals and progress
+MOST_RATES = 512  # of a schedule that are computed at a time
+ROW_ORDER = 0xFFFFFFFF << 32  # the stream of the order of the samples in epoch 0
+
+
+class Training:
+    """compile, fit, evaluate, predict, train_on_batch, test_on_batch, gradients."""
+
+    name: str
+    seed: int
+    _dtype: np.dtype[Any]
+    _input: tuple[int, ...] | None
+    _output: tuple[int, ...] | None
+    _op_names: list[str]
+
+    def __init__(self) -> None:
+        self.optimizer: Any = None
+        self.stop_training = False
+        self.history: Any = None
+        self._plan: _compiled.Plan | None = None
+        self._forwards = 0  # training forwards so far: what masks are keyed by
+        self._owner: int | None = None  # the thread that fits this model
+        self._lock = threading.Lock()
+        self._resume: tuple[int, int] | None = None
+        self._place = (0, 0)  # epoch and step
+
+    # ------------------------------------------------------------------------------------------------------- compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model learns: what it is to make small, and how.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str, function or Loss
+        loss_weights : float, optional
+            A number that the loss is multiplied by.
+        metrics : list, optional
+            Names, functions or Metric objects; "accuracy" chooses the one that fits the loss and the targets. Sample
+            weights do not count in them.
+        weighted_metrics : list, optional
+            The same, but sample weights count.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Accepted, and without effect: every fit runs in compiled code, and losses need no scaling.
+        """
+        self._refuse_while_fitted()
+        self._plan = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self._refresh()
+        if self._engine is not None:
+            self._ready_optimizer()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._plan is not None
+
+    @property
+    def loss(self) -> Any:
+        """What compile was given."""
+        return None if self._plan is None else self._plan.given_loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics in use, as objects; known once the model has seen data."""
+        return [] if self._plan is None else self._plan.all_metrics
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what evaluate returns."""
+        return ["loss", *(m.name for m in self.metrics)]
+
+    def reset_metrics(self) -> None:
+        """Begin the means of the loss and of all metrics anew."""
+        plan = self._need_compiled()
+        plan.reset()
+
+    def _forget_compiled(self) -> None:
+        if self._plan is not None:
+            self._plan.forget()
+
+    def _need_compiled(self) -> _compiled.Plan:
+        if self._plan is None:
+            raise NotCompiledError(
+                f"{self.name}: there is no loss yet; call compile(optimizer=..., loss=...) before fit or evaluate"
+            )
+        return self._plan
+
+    def _refresh_idle(self) -> None:
+        """Take over changed flags where no compiled plan goes by the old ones."""
+        if self._plan is None:
+            self._refresh()
+
+    def _ready_optimizer(self) -> None:
+        """Build the optimizer for the weights that learn; where they lie elsewhere now, its state moves along."""
+        learns = [v for v in self._variables() if self._learns(v)]
+        arrays = [v.array for v in learns]
+        optimizer = self.optimizer
+        if optimizer.built:
+            if [id(a) for a in optimizer._trainable] == [id(a) for a in arrays]:
+                return
+            raise ValueError(
+                "optimizer: it was built for other weights; compile with a new optimizer, or compile again after "
+                "changing layers or trainable flags"
+            )
+        optimizer.build(
+            arrays, [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
+        )
+
+    # ------------------------------------------------------------------------------------------------- one at a time
+
+    def _owner_is_here(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    def _refuse_while_fitted(self) -> None:
+        if self._owner is not None and not self._owner_is_here():
+            raise RuntimeError(
+                f"{self.name}: another thread is training this model; wait for it, or use a copy of the model"
+            )
+
+    @contextlib.contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """Training changes the model: one at a time."""
+        if not self._lock.acquire(blocking=False):
+            who = "this model's fit is still running" if self._owner_is_here() else "another thread is training it"
+            raise RuntimeError(f"{what}: {who}; a model can learn from one call at a time")
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._owner = None
+            self._lock.release()
+
+    # ---------------------------------------------------------------------------------------------------------- data
+
+    def _batches(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, names: str = ""
+    ) -> Batches:
+        """Arrays as batches, all of it checked; the model is built and the plan made for them."""
+        plan = self._need_compiled()
+        array = self._inputs(x, names + "x")
+        n = len(array)
+        if n == 0:
+            raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
+        if not isinstance(x, np.memmap):
+            _data.check_finite(array, names + "x")
+        self._ready_optimizer_if_needed()
+        assert self._output is not None
+        samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype)
+        losses = self._output[:-1] if samples is None else samples.shape[1:]
+        weights = _data.weights(sample_weight, class_weight, y, n, losses)
+        plan.prepare(self, samples, truth)
+        return Batches(array, truth, weights, batch_size, self._dtype)
+
+    def _ready_optimizer_if_needed(self) -> None:
+        self._refresh_if_compiled_before_build()
+        self._ready_optimizer()
+
+    def _refresh_if_compiled_before_build(self) -> None:
+        """A model that is built by its first data takes the flags as they were at compile, which is as they are."""
+
+    def _checks(self, x: Any) -> bool:
+        """Whether x is checked batch by batch: memory maps are not read twice."""
+        return isinstance(x, np.memmap)
+
+    # ----------------------------------------------------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Learn from samples, and return what happened epoch by epoch.
+
+        Parameters
+        ----------
+        x : array_like, or an iterable of batches
+            Samples along the first axis; or a generator, iterator or Sequence of (x, y) or (x, y, sample_weight).
+        y : array_like, optional
+            Targets; none with an iterable, which brings them.
+        batch_size : int, optional
+            Samples a step; 32 if None. Not with an iterable.
+        epochs : int
+            The number of the last epoch, which is how many there are where initial_epoch is 0.
+        verbose : {"auto", 0, 1, 2}
+            Nothing, a live line, a line an epoch; "auto" is 1 on a terminal or in a notebook and 2 elsewhere.
+        callbacks : list, optional
+        validation_split : float
+            The share of the samples, at the end and before shuffling, that is held out for validation.
+        validation_data : tuple or iterable, optional
+            (x, y), (x, y, sample_weight), or an iterable of batches.
+        shuffle : bool
+            Take the samples in a new order in each epoch.
+        class_weight : dict, optional
+            A weight for each class number.
+        sample_weight : array_like, optional
+            A weight for each sample, or for each loss.
+        initial_epoch : int
+            The number of the first epoch.
+        steps_per_epoch, validation_steps : int, optional
+            How many batches an epoch has.
+        validation_batch_size : int, optional
+        validation_freq : int or list of int
+            Validate every so many epochs, or after those of a list, which counts from 1.
+
+        Returns
+        -------
+        History
+            ``history.history`` is a dict of lists, one number an epoch.
+        """
+        with self._alone("fit"):
+            return _Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
+                x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
+                (validation_split, validation_data, validation_batch_size, validation_steps),
+            )  # fmt: skip
+
+    def _rates(self, count: int) -> tuple[npt.NDArray[np.float64] | None, float, int]:
+        """The rates of the next steps, the one rate there is where there are none, and for how many steps they do."""
+        optimizer = self.optimizer
+        rate = optimizer._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            count = min(count, MOST_RATES)
+            first = optimizer._steps
+            rates = np.array([float(rate(first + i)) for i in range(count)])
+            if not np.isfinite(rates).all():
+                raise ValueError(f"learning_rate: {rate!r} gave {rates} from step {first} on")
+            return rates, 0.0, count
+        return None, optimizer._rate(), 1 if callable(rate) else count
+
+    def _advance(self, trainer: Trainer, step: int, end: int, seconds: float = SLICE) -> int:
+        """Some steps of what the trainer is bound to: the first that was not done."""
+        optimizer = self.optimizer
+        rates, rate, count = self._rates(end - step)
+        optimizer._configured()
+        try:
+            return trainer.run(step, min(end, step + count), True, rates, rate, seconds)
+        finally:
+            self._forwards = trainer.forwards
+
+    def _diverged(self, trainer: Trainer, epoch: int, step: int) -> DivergenceError:
+        """What to raise for a loss that is not finite."""
+        loss = trainer.last_loss
+        bad = trainer.first_bad_op()
+        where = f"the first layer whose output is not finite is {self._op_names[bad]!r}" if bad >= 0 else (
+            "every layer's output is finite, so that the loss itself or a penalty is too large"
+        )
+        return DivergenceError(
+            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this step. "
+            "A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
+        )
+
+    # ------------------------------------------------------------------------------------------------------ evaluate
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and metrics of samples: a number, a list where there are metrics, or a dict.
+
+        The arguments are those of `fit`.
+        """
+        if kwargs:
+            raise TypeError(f"evaluate: unknown argument {sorted(kwargs)[0]!r}")
+        self._refuse_while_fitted()
+        self._need_compiled()
+        listed = _listed(callbacks, self, verbose=verbose)
+        if gives_batches(x):
+            _refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
+            source: Any = Stream(x, "x")
+        else:
+            source = self._batches(x, y, sample_weight, None, _size(batch_size))
+        logs = self._test(source, steps, listed, Progress(verbose))
+        return logs if return_dict else _flat(logs)
+
+    def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
+        """The logs of a run over batches without learning."""
+        plan = self._need_compiled()
+        callbacks.on_test_begin()
+        if progress is not None:
+            total = steps if steps is not None else len(source) if isinstance(source, Batches) else source.length
+            progress.begin(None, total)
+            progress.epoch_begin(0)
+        first = True
+        done = 0
+        for batches in self._pieces(source, steps):
+            if first:
+                plan.reset(testing=True)
+                first = False
+            tester = plan.trainer(testing=True)
+            tester.bind(batches, False, 0)
+            step, end = 0, len(batches) if steps is None else min(len(batches), steps - done)
+            while step < end:
+                if callbacks.needs_test_batches:
+                    callbacks.on_test_batch_begin(done)
+                    step = tester.run(step, step + 1, False, None, 0.0, 0.0)
+                    callbacks.on_test_batch_end(done, plan.logs(testing=True))
+                    done += 1
+                else:
+                    now = tester.run(step, end, False, None, 0.0, SLICE)
+                    done += now - step
+                    step = now
+                if progress is not None:
+                    progress.update(done, plan.logs(testing=True))
+        if first:
+            raise ValueError("x: there were no batches to evaluate")
+        logs = plan.logs(testing=True)
+        if progress is not None:
+            progress.update(done, logs, final=True)
+            progress.epoch_end(0, logs)
+            progress.end()
+        callbacks.on_test_end(logs)
+        return logs
+
+    def _pieces(self, source: Any, steps: int | None) -> Iterator[Batches]:
+        """Batches as they are, or each batch of a stream by itself."""
+        if isinstance(source, Batches):
+            yield source
+            return
+        for x, y, w in source.batches(steps):
+            yield self._batches(x, y, w, None, max(1, len(x)))
+
+    # ------------------------------------------------------------------------------------------------------- predict
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+        out: FloatArray | None = None,
+    ) -> FloatArray:
+        """The output for samples, as an array.
+
+        Parameters
+        ----------
+        x : array_like, or an iterable of batches
+        batch_size : int, optional
+            Accepted for Keras's sake: the rows of the result do not depend on it.
+        verbose : {"auto", 0, 1, 2}
+        steps : int, optional
+            How many batches of an iterable to take.
+        callbacks : list, optional
+        out : ndarray, optional
+            Where the result goes: of its shape, C-contiguous and of the model's dtype.
+        """
+        self._refuse_while_fitted()
+        listed = _listed(callbacks, self, verbose=verbose)
+        progress = Progress(verbose)
+        if gives_batches(x):
+            if out is not None:
+                raise ValueError("out: an iterable's number of samples is not known beforehand; leave it out")
+            parts = [np.asarray(part) for part in self._predict_stream(Stream(x, "x"), steps, listed, progress)]
+            if not parts:
+                raise ValueError("x: there were no batches to predict")
+            return np.concatenate(parts)
+        array = self._inputs(x)
+        engine = self._need_built()
+        shape = (len(array), *engine.output_shape)
+        result = np.empty(shape, self._dtype) if out is None else _validate.destination(out, "out", shape, self._dtype)
+        size = _size(batch_size)
+        if steps is not None:
+            array, result = array[: steps * size], result[: steps * size]
+        callbacks_want = listed.needs_predict_batches
+        piece = size if callbacks_want else max(size, engine.chunk_rows() * 8)
+        total = -(-len(array) // size)
+        listed.on_predict_begin()
+        progress.begin(None, total)
+        progress.epoch_begin(0)
+        for begin in range(0, len(array), piece):
+            if callbacks_want:
+                listed.on_predict_batch_begin(begin // size)
+            rows = slice(begin, begin + piece)
+            engine.predict(_data.precision(array[rows], self._dtype), result[rows])
+            if callbacks_want:
+                listed.on_predict_batch_end(begin // size, {"outputs": result[rows]})
+            progress.update(min(total, -(-(begin + piece) // size)))
+        progress.update(total, final=True)
+        progress.epoch_end(0)
+        progress.end()
+        listed.on_predict_end()
+        return result
+
+    def _predict_stream(self, stream: Any, steps: int | None, listed: Any, progress: Any) -> Iterator[FloatArray]:
+        listed.on_predict_begin()
+        progress.begin(None, steps if steps is not None else stream.length)
+        progress.epoch_begin(0)
+        done = 0
+        for done, (x, _, _) in enumerate(stream.batches(steps), 1):
+            listed.on_predict_batch_begin(done - 1)
+            y = self(x)
+            listed.on_predict_batch_end(done - 1, {"outputs": y})
+            progress.update(done)
+            yield y
+        progress.update(done, final=True)
+        progress.epoch_end(0)
+        progress.end()
+        listed.on_predict_end()
+
+    def predict_on_batch(self, x: Any) -> FloatArray:
+        """The output for one batch."""
+        return self(x)
+
+    # ------------------------------------------------------------------------------------------------- single batches
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch. Returns the means of the loss and the metrics since `reset_metrics`, as Keras."""
+        with self._alone("train_on_batch"):
+            n = len(x) if hasattr(x, "__len__") else 0
+            batches = self._batches(x, y, sample_weight, class_weight, max(1, n))
+            plan = self._need_compiled()
+            trainer = plan.trainer()
+            trainer.bind(batches, True, self._forwards)
+            try:
+                self._advance(trainer, 0, 1)
+            except NotFinite:
+                raise self._diverged(trainer, 0, self.optimizer._steps) from None
+            logs = plan.logs()
+        return logs if return_dict else _flat(logs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""
+        self._refuse_while_fitted()
+        n = len(x) if hasattr(x, "__len__") else 0
+        batches = self._batches(x, y, sample_weight, None, max(1, n))
+        plan = self._need_compiled()
+        tester = plan.trainer(testing=True)
+        tester.bind(batches, False, 0)
+        tester.run(0, 1, False, None, 0.0, SLICE)
+        logs = plan.logs(testing=True)
+        return logs if return_dict else _flat(logs)
+
+    def gradients(
+        self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
+    ) -> tuple[float, list[FloatArray]]:
+        """The loss of a batch, and its gradient by each of `trainable_weights`; regularizers included in both."""
+        with self._alone("gradients"):
+            n = len(x) if hasattr(x, "__len__") else 0
+            batches = self._batches(x, y, sample_weight, None, max(1, n))
+            trainer = self._need_compiled().make_trainer(self, counting=False)
+            trainer.bind(batches, True, self._forwards)
+            loss = trainer.gradients(_validate.flag(training, "training"))
+            if training:
+                self._forwards += 1
+            result = []
+            for v in (v for v in self._variables() if self._learns(v)):
+                gradient = self._gradient_of(v).copy()
+                if v.regularizer is not None:
+                    gradient += v.regularizer.gradient(v.array)
+                result.append(gradient)
+        return loss, result
+
+    # ----------------------------------------------------------------------------------------------- to be gone on with
+
+    def training_state(self) -> dict[str, Any]:
+        """All that the steps to come depend on, besides the data: weights, the optimizer's state, counters."""
+        plan = self._need_compiled()
+        return {
+            "weights": {str(i): w for i, w in enumerate(self.get_weights())},
+            "optimizer": self.optimizer.get_state(),
+            "forwards": self._forwards,
+            "seed": self.seed,
+            "sums": plan.get_sums(),
+            "stream": None if self._stream is None else self._stream.state(),
+        }
+
+    def restore_training_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `training_state` was called: the steps that follow are the same to the last bit."""
+        weights = state["weights"]
+        self.set_weights([weights[str(i)] for i in range(len(weights))])
+        self.optimizer.set_state(state["optimizer"])
+        self._forwards = int(state["forwards"])
+        self.seed = int(state["seed"])
+        self._need_compiled().set_sums(state["sums"])
+        if self._stream is not None and state["stream"] is not None:
+            self._stream.restore(state["stream"])
+
+    _stream: Any = None  # of the fit that is running
+
+    # What Sequential defines
+
+    def _inputs(self, x: Any, name: str = "x") -> npt.NDArray[Any]:
+        raise NotImplementedError
+
+    def _need_built(self) -> "Engine":
+        raise NotImplementedError
+
+    def _variables(self) -> list[Any]:
+        raise NotImplementedError
+
+    def _learns(self, v: Any) -> bool:
+        raise NotImplementedError
+
+    def _gradient_of(self, v: Any) -> FloatArray:
+        raise NotImplementedError
+
+    def _refresh(self) -> None:
+        raise NotImplementedError
+
+    def get_weights(self) -> list[FloatArray]:
+        raise NotImplementedError
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        raise NotImplementedError
+
+    def __call__(self, x: Any, training: bool = False) -> FloatArray:
+        raise NotImplementedError
+
+    _engine: Any
+
+
+class _Fit:
+    """One call of fit."""
+
+    def __init__(
+        self, model: Training, epochs: Any, initial_epoch: Any, verbose: Any, callbacks: Any, validation_freq: Any
+    ) -> None:
+        self.model = model
+        self.plan = model._need_compiled()
+        self.epochs = _validate.integer(epochs, "epochs", minimum=0)
+        self.initial_epoch = _validate.integer(initial_epoch, "initial_epoch", minimum=0)
+        self.progress = Progress(verbose)
+        self.given_callbacks, self.verbose = callbacks, verbose
+        if isinstance(validation_freq, (int, np.integer)):
+            self.frequency: Any = _validate.integer(validation_freq, "validation_freq", minimum=1)
+        else:
+            self.frequency = {_validate.integer(e, "validation_freq", minimum=1) for e in validation_freq}
+
+    def validates(self, epoch: int) -> bool:
+        if isinstance(self.frequency, int):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
+
+    def run(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: Any, shuffle: Any, steps: Any,
+        validation: tuple[Any, Any, Any, Any],
+    ) -> History:  # fmt: skip
+        model = self.model
+        share, data, validation_size, self.validation_steps = validation
+        shuffle = _validate.flag(shuffle, "shuffle")
+        if steps is not None:
+            steps = _validate.integer(steps, "steps_per_epoch", minimum=1)
+        if x is None:
+            raise TypeError("x: expected samples, got None")
+        size = _size(batch_size)
+        if gives_batches(x):
+            _refuse_with_stream(y=y, sample_weight=sample_weight, class_weight=class_weight, batch_size=batch_size)
+            if share:
+                raise ValueError("validation_split: only arrays can be split; pass validation_data")
+            self.source: Any = Stream(x, "x")
+            length = steps if steps is not None else self.source.length
+        else:
+            if share and data is None:
+                arrays = [None if a is None else np.asarray(a) for a in (y, sample_weight)]
+                (x, y, sample_weight), data = _data.split(model._inputs(x), *arrays, share)
+            self.source = model._batches(x, y, sample_weight, class_weight, size)
+            length = min(steps, len(self.source)) if steps is not None else len(self.source)
+        self.validation = None
+        if data is not None:
+            if gives_batches(data):
+                self.validation = Stream(data, "validation_data")
+            else:
+                vx, vy, vw = _data.unpacked(data, "validation_data")
+                self.validation = model._batches(vx, vy, vw, None, _size(validation_size or batch_size), "validation_")
+        self.memory_mapped = isinstance(x, np.memmap)
+        self.shuffle, self.length = shuffle, length
+        self.callbacks = _listed(
+            self.given_callbacks, model, add_history=True, verbose=self.progress.verbose, epochs=self.epochs,
+            steps=length,
+        )  # fmt: skip
+        model._stream = self.source if isinstance(self.source, Stream) else None
+        model.stop_training = False
+        model._resume = None
+        try:
+            self.epochs_loop()
+        finally:
+            model._stream = None
+            self.progress.end()
+        history: History = model.history
+        return history
+
+    def epochs_loop(self) -> None:
+        model, callbacks = self.model, self.callbacks
+        if isinstance(self.source, Batches):  # a stream's first batch builds the model; arrays have
+            model._ready_optimizer()
+        callbacks.on_train_begin()
+        first, step = model._resume or (self.initial_epoch, 0)
+        resumed = model._resume is not None and step > 0
+        self.progress.begin(self.epochs, self.length)
+        logs: dict[str, Any] = {}
+        for epoch in range(first, self.epochs):
+            if model.stop_training:
+                break
+            if not resumed:
+                self.plan.reset()
+            callbacks.on_epoch_begin(epoch)
+            self.progress.epoch_begin(epoch, step)
+            logs = self.one_epoch(epoch, step)
+            resumed, step = False, 0
+            if self.validation is not None and self.validates(epoch):
+                tested = model._test(self.validation, self.validation_steps, callbacks, None)
+                logs |= {f"val_{name}": value for name, value in tested.items()}
+            shown = callbacks.on_epoch_end(epoch, logs)
+            self.progress.epoch_end(epoch, shown or logs)
+        if self.epochs > 0 and model.optimizer.use_ema and model.optimizer.built:
+            model.optimizer.finalize_variable_values()
+        callbacks.on_train_end(logs)
+
+    def one_epoch(self, epoch: int, step: int) -> dict[str, Any]:
+        model = self.model
+        if isinstance(self.source, Stream):
+            return self.stream_epoch(epoch, step)
+        trainer = self.plan.trainer()
+        batches = self.source
+        order = _random.permutation(batches.n, model.seed, ROW_ORDER + epoch) if self.shuffle else None
+        batches.reorder(order)
+        trainer.bind(batches, True, model._forwards)
+        while step < self.length and not model.stop_training:
+            step = self.some_steps(trainer, epoch, step, step, self.length)
+            self.progress.update(step, self.plan.logs())
+        logs = self.plan.logs()
+        self.progress.update(step, logs, final=True)
+        return logs
+
+    def stream_epoch(self, epoch: int, step: int) -> dict[str, Any]:
+        model = self.model
+        done = step
+        order = None
+        if self.shuffle and self.source.reorders:
+            order = _random.permutation(self.source.length, model.seed, ROW_ORDER + epoch)
+        self.source.epoch_begin()
+        for number, (x, y, w) in enumerate(self.source.batches(self.length, order)):
+            if number < step and self.source.reiterable:
+                continue  # a resumed epoch: these have been done
+            batches = model._batches(x, y, w, None, max(1, len(x)))
+            if not model.optimizer.built:
+                model._ready_optimizer()
+            trainer = self.plan.trainer()
+            trainer.bind(batches, True, model._forwards)
+            self.some_steps(trainer, epoch, done, 0, 1)
+            done += 1
+            self.progress.update(done, self.plan.logs())
+            if model.stop_training:
+                break
+        self.source.epoch_end()
+        if done == 0:
+            raise ValueError("x: there were no batches to learn from")
+        logs = self.plan.logs()
+        self.progress.update(done, logs, final=True)
+        return logs
+
+    def some_steps(self, trainer: Trainer, epoch: int, number: int, step: int, end: int) -> int:
+        """One step where a callback listens to each, else as many as a slice holds; the first that was not done."""
+        model, callbacks = self.model, self.callbacks
+        each = callbacks.needs_train_batches
+        if self.memory_mapped:
+            end = min(end, step + 1)
+            batches = trainer.batches
+            rows = slice(step * batches.size, (step + 1) * batches.size)
+            _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
+        model._place = (epoch, number)
+        if each:
+            callbacks.on_train_batch_begin(number)
+        try:
+            now = model._advance(trainer, step, step + 1 if each else end)
+        except NotFinite as error:
+            at = number + error.args[1] - step
+            if not any(isinstance(c, TerminateOnNaN) for c in callbacks):
+                raise model._diverged(trainer, epoch, at) from None
+            callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
+            model.stop_training = True
+            return end
+        if each:
+            callbacks.on_train_batch_end(number, self.plan.logs())
+        return now
+
+
+def _listed(callbacks: Any, model: Any, **params: Any) -> CallbackList:
+    if isinstance(callbacks, CallbackList):
+        return callbacks
+    add_history = params.pop("add_history", False)
+    return CallbackList(callbacks, add_history=add_history, model=model, **params)
+
+
+def _size(batch_size: Any) -> int:
+    return 32 if batch_size is None else _validate.integer(batch_size, "batch_size", minimum=1)
+
+
+def _refuse_with_stream(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name}: x gives batches by itself; leave {name} out, and let them bring it")
+
+
+def _flat(logs: Mapping[str, float]) -> Any:
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values

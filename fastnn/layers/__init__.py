@@ -1,0 +1,50 @@
+"""Layers, as in Keras 3, for dense networks. See `Layer` for writing your own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn import _objects
+from fastnn.layers._base import Layer
+from fastnn.layers._branches import Parallel, Residual
+from fastnn.layers._dense import ELU, Activation, Dense, Embedding, LeakyReLU, PReLU, ReLU, Softmax
+from fastnn.layers._regular import BatchNormalization, Dropout, GaussianNoise, LayerNormalization
+from fastnn.layers._shapes import Flatten, Input, InputLayer, Normalization, Rescaling, Reshape
+
+__all__ = [
+    "ELU",
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GaussianNoise",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Normalization",
+    "PReLU",
+    "Parallel",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "Residual",
+    "Softmax",
+    "deserialize",
+    "serialize",
+]
+
+_CLASSES = {name: globals()[name] for name in __all__ if isinstance(globals().get(name), type) and name != "Layer"}
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """A layer as a dict that `deserialize` turns back into its like."""
+    return _objects.serialize(layer, "fastnn.layers")
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """The layer that a dict of `serialize` describes."""
+    layer: Layer = _objects.deserialize(config, _CLASSES, custom_objects, "layer")
+    return layer

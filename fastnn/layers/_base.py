@@ -1,0 +1,341 @@
+"""The base of all layers: names, shapes and weights, and how a layer becomes ops."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _objects, _validate, constraints, initializers, regularizers
+from fastnn._program import Builder, Tensor, Variable
+from fastnn._validate import FloatArray
+from fastnn.errors import NotBuiltError
+
+Shape = tuple[int, ...]
+
+_lock = threading.Lock()
+_counts: dict[str, int] = {}
+
+
+def automatic_name(base: str) -> str:
+    """dense, dense_1, dense_2, ...: Keras's names for what was given none."""
+    with _lock:
+        number = _counts.get(base, 0)
+        _counts[base] = number + 1
+    return f"{base}_{number}" if number else base
+
+
+def clear_names() -> None:
+    """Begin the numbers of automatic names anew."""
+    with _lock:
+        _counts.clear()
+
+
+class Layer:
+    """The base of every layer, and of your own.
+
+    A layer of your own defines ``forward(x, training)`` and ``backward(dy)``, both on arrays whose first axis is the
+    batch. `backward` returns the gradient with respect to x, and hands in those of the layer's weights by
+    ``add_gradient(weight, gradient)``. Weights are made in ``build(input_shape)`` by `add_weight`; where the output has
+    another shape than the input, ``compute_output_shape(input_shape)`` tells it. Shapes begin with None, for the batch.
+
+    Parameters
+    ----------
+    name : str, optional
+        Unique in a model; the class's own with a number if there is none.
+    trainable : bool
+        False freezes the weights. Read when a model is compiled.
+    dtype : str or dtype, optional
+        Accepted for Keras's sake; a layer computes in its model's dtype.
+    input_shape : tuple, optional
+        Of one sample: builds the model at once where this is its first layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> class Scale(fastnn.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+    ...     def forward(self, x, training):
+    ...         self.x = x
+    ...         return x * self.factor
+    ...     def backward(self, dy):
+    ...         self.add_gradient(self.factor, (dy * self.x).sum(axis=0))
+    ...         return dy * self.factor
+    >>> model = fastnn.Sequential([Scale(), fastnn.layers.Dense(1)])
+    >>> model(np.ones((2, 3), np.float32)).shape
+    (2, 1)
+    """
+
+    _options: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments, for get_config
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: npt.DTypeLike | None = None,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
+    ) -> None:
+        self._variables: list[Variable] = []
+        self._arrays: dict[int, Variable] = {}
+        self._gradients: dict[int, FloatArray] = {}
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name: expected a string, got {name!r}")
+        self.name = name or automatic_name(_objects.snake_case(type(self).__name__))
+        self.trainable = _validate.flag(trainable, "trainable")
+        self.built = False
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self._given_shape = None if input_shape is None else sample_shape(input_shape, "input_shape")
+        self._dtype = np.dtype(np.float32) if dtype is None else _validate.float_dtype(dtype)
+        self._input_shape: Shape | None = None
+        self._number: Any = None  # of the layer in its model: what its random streams are keyed by
+        self._model_seed: int | None = None
+        self._next_variable = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if isinstance(value, np.ndarray) and (variable := self.__dict__.get("_arrays", {}).get(id(value))):
+            if name not in variable.attributes:
+                variable.attributes.append(name)
+
+    # ------------------------------------------------------------------------------------------------------- weights
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: npt.DTypeLike | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> FloatArray:
+        """An array of weights: glorot_uniform where it has two axes or more and nothing is said, else zeros."""
+        shape = () if shape is None else tuple(_validate.integer(n, "shape", minimum=0) for n in shape)
+        if initializer is None:
+            initializer = "glorot_uniform" if len(shape) > 1 else "zeros"
+        made = initializers.get(initializer)
+        seed = self._model_seed
+        number, self._next_variable = self._next_variable, self._next_variable + 1
+        if isinstance(made, initializers.RandomInitializer) and not made.is_seeded and seed is not None:
+            values = made.draw(shape, self._dtype, seed, FIRST_VALUES + number)
+        else:
+            values = np.asarray(made(shape, self._dtype))
+        if values.shape != shape:
+            raise ValueError(f"initializer: {initializer!r} gave shape {values.shape} for a weight of shape {shape}")
+        array: FloatArray = np.array(values, self._dtype, order="C")
+        variable = Variable(
+            self, name or f"weight_{len(self._variables)}", array, _validate.flag(trainable, "trainable"),
+            regularizers.get(regularizer), constraints.get(constraint),
+        )  # fmt: skip
+        self._variables.append(variable)
+        self._arrays[id(array)] = variable
+        return array
+
+    def add_gradient(self, weight: FloatArray, gradient: Any) -> None:
+        """Hand in the gradient of a weight, from `backward`. Frozen weights take none."""
+        variable = self._arrays.get(id(weight))
+        if variable is None:
+            raise ValueError(f"weight: not one that {self.name} made by add_weight")
+        target = self._gradients.get(id(variable))
+        if target is None:
+            return
+        gradient = np.asarray(gradient)
+        if gradient.shape != target.shape:
+            raise ValueError(
+                f"gradient: expected shape {target.shape}, that of {variable.path}, got {gradient.shape}"
+            )
+        target += gradient
+
+    def _moved(self) -> None:
+        """The arrays of the variables are others now."""
+        self._arrays = {id(v.array): v for v in self._variables}
+
+    @property
+    def _layers(self) -> list["Layer"]:
+        """The layers inside this one."""
+        return []
+
+    def _flat(self) -> list["Layer"]:
+        """This layer and all inside it."""
+        return [self] + [inner for layer in self._layers for inner in layer._flat()]
+
+    def _all_variables(self) -> list[Variable]:
+        own = sorted(self._variables, key=lambda v: not v.trains)
+        return own + [v for layer in self._layers for v in layer._all_variables()]
+
+    @property
+    def weights(self) -> list[FloatArray]:
+        """All arrays, live: those that can learn, then those that cannot."""
+        return [v.array for v in self._all_variables()]
+
+    variables = weights
+
+    def _learns(self, variable: Variable) -> bool:
+        return bool(variable.trains and self.trainable and variable.layer.trainable)
+
+    @property
+    def trainable_weights(self) -> list[FloatArray]:
+        """Those that learn: none where `trainable` is false."""
+        return [v.array for v in self._all_variables() if self._learns(v)]
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[FloatArray]:
+        return [v.array for v in self._all_variables() if not self._learns(v)]
+
+    non_trainable_variables = non_trainable_weights
+
+    def count_params(self) -> int:
+        """How many numbers all weights together are."""
+        if not self.built:
+            raise NotBuiltError(f"{self.name}: not built yet, so that its weights have no shapes; call build first")
+        return sum(v.array.size for v in self._all_variables())
+
+    def get_weights(self) -> list[FloatArray]:
+        """Copies of all arrays, in the order of `weights`."""
+        return [w.copy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all arrays, from arrays of the same shapes in the order of `weights`."""
+        set_arrays(self._all_variables(), weights, self.name)
+
+    # --------------------------------------------------------------------------------------------- shapes and lowering
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights; overridden by layers that have any. input_shape begins with None, for the batch."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The output's shape, beginning with None; the input's unless overridden."""
+        return tuple(input_shape)
+
+    def _build(self, shape: Shape, dtype: np.dtype[Any], seed: int | None, number: Any, variables: int) -> int:
+        """Build for samples of a shape within a model; returns how many variables the model has then."""
+        if self.built and self._input_shape is not None:
+            if self._input_shape[-1:] != shape[-1:] and self._variables:
+                raise ValueError(
+                    f"{self.name}: built for samples of shape {self._input_shape}, got {shape}; "
+                    "use a layer of its own in each place"
+                )
+            self._input_shape = shape
+            return variables
+        self._dtype, self._model_seed, self._number, self._next_variable = dtype, seed, number, variables
+        self._input_shape = shape
+        self._build_inside(shape)
+        self.built = True
+        return self._next_variable
+
+    def _build_inside(self, shape: Shape) -> None:
+        self.build((None, *shape))  # type: ignore[arg-type]
+
+    def _output_of(self, shape: Shape) -> Shape:
+        """The shape of an output sample."""
+        return tuple(self.compute_output_shape((None, *shape))[1:])  # type: ignore[arg-type]
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        """Emit the layer's ops. A layer that does not override it runs in Python."""
+        self._op_input_shape = x.shape
+        self._op_output_shape = self._output_of(x.shape)
+        return builder.op("python", x, self._op_output_shape, layer=self, learns=bool(self.trainable_weights))
+
+    def forward(self, x: FloatArray, training: bool) -> Any:
+        """y of a batch: what a layer of your own defines."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward(x, training)")
+
+    def backward(self, dy: FloatArray) -> Any:
+        """The gradient of the last batch's x: what a layer of your own defines."""
+        raise NotImplementedError(f"{type(self).__name__} defines no backward(dy)")
+
+    def _run_forward(self, x: FloatArray, training: bool, shape: Shape) -> FloatArray:
+        y = np.asarray(self.forward(x, training))
+        if y.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}.forward returned shape {y.shape}, expected {shape}; "
+                "compute_output_shape says what shape it returns"
+            )
+        return y
+
+    def _run_backward(self, dy: FloatArray, shape: Shape, gradients: bool, add: bool) -> FloatArray:
+        if gradients and not add:
+            for target in self._gradients.values():
+                target[...] = 0
+        dx = np.asarray(self.backward(dy))
+        if dx.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}.backward returned shape {dx.shape}, expected that of the input, {shape}"
+            )
+        return dx
+
+    def __call__(self, x: Any, training: bool = False) -> FloatArray:
+        """The layer's output for a batch, by itself: it is built for x's shape by the first call."""
+        from fastnn.models import Sequential
+
+        model = self.__dict__.get("_alone")
+        if model is None:
+            model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
+            object.__setattr__(self, "_alone", model)
+        return model(x, training=training)  # type: ignore[no-any-return]
+
+    # ---------------------------------------------------------------------------------------------------- description
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make a layer like this one, without its weights; what JSON can hold."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self._given_shape is not None:
+            config["input_shape"] = list(self._given_shape)
+        return config | {option: described(getattr(self, option)) for option in self._options}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The layer that `get_config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}{'' if self.built else ', not built'}>"
+
+
+FIRST_VALUES = 0xFFFFFFFE << 32  # the stream of the first values of a model's variable 0
+
+
+def described(value: Any) -> Any:
+    """An argument as JSON can hold it."""
+    if isinstance(value, initializers.Initializer):
+        return initializers.serialize(value)
+    if isinstance(value, regularizers.Regularizer):
+        return regularizers.serialize(value)
+    if isinstance(value, constraints.Constraint):
+        return constraints.serialize(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def sample_shape(shape: Any, name: str) -> Shape:
+    """A sample's shape: whole numbers of at least 1."""
+    axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if None in axes:
+        raise ValueError(f"{name}: every axis of a sample must have a length, got {tuple(axes)}")
+    return tuple(_validate.integer(n, name, minimum=1) for n in axes)
+
+
+def set_arrays(variables: Sequence[Variable], weights: Sequence[Any], owner: str) -> None:
+    """Set variables from arrays of their shapes; all are checked before the first changes."""
+    weights = list(weights)
+    if len(weights) != len(variables):
+        raise ValueError(f"weights: {owner} has {len(variables)} of them, got {len(weights)}")
+    values = []
+    for i, (variable, value) in enumerate(zip(variables, weights, strict=True)):
+        array = _validate.floats(value, f"weights[{i}]", variable.array.dtype)
+        if array.shape != variable.array.shape:
+            raise ValueError(
+                f"weights[{i}]: expected shape {variable.array.shape}, that of {variable.path}, got {array.shape}"
+            )
+        values.append(array)
+    for variable, array in zip(variables, values, strict=True):
+        variable.array[...] = array

@@ -1,0 +1,262 @@
+"""Layers that change shapes, or what x is on the way in: Input, Flatten, Reshape, Rescaling, Normalization."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validate
+from fastnn._program import Builder, Tensor
+from fastnn._validate import FloatArray
+from fastnn.layers._base import Layer, Shape, sample_shape
+
+
+class InputLayer(Layer):
+    """The shape of a sample: what `Input` makes."""
+
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype if np.dtype(dtype or np.float32).kind == "f" else None)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input: expected shape, the shape of one sample, or batch_shape; one of them")
+        if batch_shape is not None:
+            batch_size, shape = batch_shape[0], batch_shape[1:]  # type: ignore[assignment]
+        self.batch_size = batch_size
+        self._given_shape = sample_shape(shape, "shape")
+        self.built = True
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        assert self._given_shape is not None
+        return (self.batch_size, *self._given_shape)
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": list(self.shape), "name": self.name}
+
+
+def Input(  # noqa: N802: Keras's name
+    shape: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    dtype: npt.DTypeLike | None = None,
+    name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+) -> InputLayer:
+    """The shape of a sample, as the first layer of a model. Optional: fit() builds from the data.
+
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.layers.Input((4,)), fastnn.layers.Dense(2)])
+    >>> model.count_params()
+    10
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape, name)
+
+
+class Flatten(Layer):
+    """All axes of a sample as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Flatten
+    >>> Flatten()(np.zeros((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if data_format not in (None, "channels_last"):
+            raise ValueError(f"data_format: only 'channels_last', as NumPy's arrays lie, got {data_format!r}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], math.prod(input_shape[1:]))
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        return Tensor(x.buffer, (x.size,))
+
+
+class Reshape(Layer):
+    """Each sample in another shape, of as many elements.
+
+    Parameters
+    ----------
+    target_shape : tuple of int
+        One of them may be -1, which then follows from the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Reshape
+    >>> Reshape((2, -1))(np.zeros((5, 6))).shape
+    (5, 2, 3)
+    """
+
+    _options = ("target_shape",)
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        axes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        self.target_shape = tuple(_validate.integer(n, "target_shape", minimum=-1) for n in axes)
+        if self.target_shape.count(-1) > 1:
+            raise ValueError(f"target_shape: only one axis may be -1, got {self.target_shape}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        size, known = math.prod(input_shape[1:]), math.prod(n for n in self.target_shape if n != -1)
+        fits = known and size % known == 0 if -1 in self.target_shape else size == known
+        if not fits:
+            raise ValueError(
+                f"target_shape: samples of shape {tuple(input_shape[1:])} have {size} elements, which "
+                f"{self.target_shape} does not hold"
+            )
+        return (input_shape[0], *(size // known if n == -1 else n for n in self.target_shape))
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        return Tensor(x.buffer, self._output_of(x.shape))
+
+
+class _Affine(Layer):
+    """x scaled and shifted by constants for each column: batch normalisation by given statistics."""
+
+    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
+        """mean, variance, scale and offset, of the shape (n,) or numbers; n the length of the last axis."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Shape) -> None:
+        n = input_shape[-1] if len(input_shape) > 1 else 1
+        for name, value in zip(("mean", "variance", "scale", "offset"), self._statistics(input_shape), strict=True):
+            array = self.add_weight((n,), "zeros", trainable=False, name=name)
+            array[...] = value
+
+    def _all_variables(self) -> list[Any]:
+        return []  # constants of the layer and no weights of the model; Normalization says otherwise
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        mean, variance, scale, offset = self._variables
+        return builder.op(
+            "batch_norm", x, x.shape, w=scale, b=offset, mean=mean.offset, variance=variance.offset, of_batch=False,
+            parameters=(0.0, 0.0), sized=6 * x.columns,
+        )  # fmt: skip
+
+
+class Rescaling(_Affine):
+    """x * scale + offset.
+
+    Parameters
+    ----------
+    scale, offset : float or list of float
+        Numbers, or one for each element of the last axis.
+
+    Examples
+    --------
+    >>> from fastnn.layers import Rescaling
+    >>> Rescaling(0.5, offset=-1.0)([[0.0, 2.0, 4.0]]).tolist()
+    [[-1.0, 0.0, 1.0]]
+    """
+
+    _options = ("scale", "offset")
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale, self.offset = scale, offset
+        self._numbers = _validate.floats(scale, "scale", np.float64), _validate.floats(offset, "offset", np.float64)
+
+    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
+        return 0.0, 1.0, *self._numbers
+
+
+class Normalization(_Affine):
+    """(x - mean) / sqrt(variance), by statistics that are given or that `adapt` takes from data.
+
+    Parameters
+    ----------
+    axis : int or None
+        -1 for statistics of each element of the last axis, None for one mean and variance of everything.
+    mean, variance : float or array, optional
+        Both or neither.
+    invert : bool
+        The reverse: x * sqrt(variance) + mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Normalization
+    >>> layer = Normalization()
+    >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]]))
+    >>> layer(np.array([[1.0, 30.0]])).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(
+        self, axis: int | None = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(axis, (tuple, list)) and len(axis) <= 1:
+            axis = axis[0] if axis else None
+        self.axis = None if axis is None else _validate.integer(axis, "axis")
+        self.invert = _validate.flag(invert, "invert")
+        if (mean is None) != (variance is None):
+            raise ValueError("mean, variance: both or neither can be given")
+        self._given = None if mean is None else (np.asarray(mean, np.float64), np.asarray(variance, np.float64))
+
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+        """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass."""
+        arrays = [data] if hasattr(data, "shape") or isinstance(data, (list, tuple)) else data
+        count, mean, squares = 0, 0.0, 0.0
+        for number, batch in enumerate(arrays):
+            if steps is not None and number >= steps:
+                break
+            x = _validate.numbers(batch[0] if isinstance(batch, tuple) else batch, "data").astype(np.float64)
+            if x.ndim == 1:
+                x = x[:, None]
+            axes = None if self.axis is None else tuple(range(x.ndim - 1))
+            n = x.size if axes is None else x.size // x.shape[-1]
+            here = x.mean(axis=axes)
+            delta = here - mean
+            # the parallel form of the sum of squares about the mean
+            squares = squares + ((x - here) ** 2).sum(axis=axes) + delta**2 * count * n / (count + n)
+            mean = mean + delta * n / (count + n)
+            count += n
+        if not count:
+            raise ValueError("data: no samples to take a mean of")
+        self._given = np.asarray(mean), np.asarray(squares / count)
+        if self.built:
+            for variable, value in zip(self._variables, self._statistics(()), strict=True):
+                variable.array[...] = value
+
+    @property
+    def mean(self) -> Any:
+        """The mean that is subtracted."""
+        return None if self._given is None else self._given[0]
+
+    @property
+    def variance(self) -> Any:
+        """The variance whose root is divided by."""
+        return None if self._given is None else self._given[1]
+
+    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
+        if self.axis not in (None, -1, len(shape) - 1) and shape:
+            raise ValueError(f"axis: statistics are those of the last axis, -1, or None for all, got {self.axis}")
+        if self._given is None:
+            return 0.0, 1.0, 1.0, 0.0
+        mean, deviation = self._given[0], np.maximum(np.sqrt(self._given[1]), 1e-7)
+        if self.invert:
+            return 0.0, 1.0, deviation, mean
+        return mean, deviation**2, 1.0, 0.0
+
+    def get_config(self) -> dict[str, Any]:
+        given = (None, None) if self._given is None else (self._given[0].tolist(), self._given[1].tolist())
+        return super().get_config() | {
+            "axis": self.axis, "mean": given[0], "variance": given[1], "invert": self.invert,
+        }  # fmt: skip
+
+

@@ -1,0 +1,385 @@
+"""Sequential: a stack of layers as one model."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _data, _random, _validate, layers as layer_module
+from fastnn._core.engine import Engine, Tape
+from fastnn._program import Builder, Variable
+from fastnn._training import Training
+from fastnn._validate import FloatArray
+from fastnn.errors import NotBuiltError
+from fastnn.layers import InputLayer, Layer
+from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Training):
+    """Layers, each of which takes what the one before it makes.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+        More can be added by `add`. The shapes are those of an `Input` in front, or follow from the first data.
+    trainable : bool
+        False freezes all weights. Read when the model is compiled.
+    name : str, optional
+    seed : int, optional
+        All that is random follows from it: first values, masks, the order of the samples. Without one a seed is drawn,
+        and recorded in `seed`.
+    dtype : {"float32", "float64"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import layers
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> y = np.array([0, 1, 1, 0])
+    >>> model = fastnn.Sequential(
+    ...     [layers.Dense(8, activation="tanh"), layers.Dense(1, activation="sigmoid")], seed=0
+    ... )
+    >>> model.compile(optimizer=fastnn.optimizers.Adam(0.1), loss="binary_crossentropy")
+    >>> history = model.fit(x, y, epochs=200, verbose=0)
+    >>> model.predict(x, verbose=0).round().ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | Layer | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        seed: int | None = None,
+        dtype: npt.DTypeLike = "float32",
+    ) -> None:
+        super().__init__()
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name: expected a string, got {name!r}")
+        self.name = name or automatic_name("sequential")
+        self.seed = _random.new_seed() if seed is None else _random.seed_of(seed)
+        self._dtype = _validate.float_dtype(dtype)
+        self._layers: list[Layer] = []
+        self._input: Shape | None = None
+        self._output: Shape | None = None
+        self._engine: Engine | None = None
+        self._op_names: list[str] = []
+        self._flags: tuple[Any, ...] = ()
+        self._building = threading.RLock()
+        self.trainable = _validate.flag(trainable, "trainable")
+        for layer in [layers] if isinstance(layers, Layer) else layers or []:
+            self.add(layer, rebuild=False)
+        self._try_build()
+
+    # -------------------------------------------------------------------------------------------------------- layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without an Input."""
+        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    @property
+    def dtype(self) -> str:
+        """What the model computes in."""
+        return self._dtype.name
+
+    def add(self, layer: Layer, rebuild: bool = True) -> None:
+        """Append a layer."""
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
+        if isinstance(layer, InputLayer) and self._layers:
+            raise ValueError("layer: an Input can only be the first layer")
+        names = {one.name for one in self._layers}
+        if layer in self._layers or layer.name in names:
+            raise ValueError(f"layer: there is already a layer called {layer.name!r}; names must be unique in a model")
+        self._layers.append(layer)
+        self._forget()
+        if rebuild:
+            self._try_build()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove the last layer and return it."""
+        if not self.layers:
+            raise ValueError("pop: there are no layers")
+        layer = self._layers.pop()
+        self._forget()
+        if rebuild:
+            self._try_build()
+        return layer
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name, or by its place."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer: expected a name or an index, one of them")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"index: {index} is outside the {len(self.layers)} layers")
+            return self.layers[index]
+        found = {layer.name: layer for layer in self.layers}
+        return found[_validate.choice(name, "name", found)]
+
+    def _forget(self) -> None:
+        """The program is no longer that of the layers."""
+        self._engine = None
+        self._output = None
+        self._forget_compiled()
+
+    def _given_shape(self) -> Shape | None:
+        return self._layers[0]._given_shape if self._layers else None
+
+    def _try_build(self) -> None:
+        shape = self._input or self._given_shape()
+        if shape is not None and self.layers:
+            self._build(shape)
+
+    @property
+    def built(self) -> bool:
+        """Whether the shapes of all weights are known."""
+        return self._engine is not None
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Make the weights, for inputs of a shape that begins with None, for the batch."""
+        given = self._given_shape()
+        if input_shape is None and given is None:
+            raise ValueError("input_shape: expected a shape such as (None, 784), or an Input as the first layer")
+        self._build(given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape"))
+
+    def _build(self, shape: Shape) -> None:
+        with self._building:
+            if self._engine is not None:
+                if shape != self._input:
+                    raise ValueError(f"input_shape: built for samples of shape {self._input}, got {shape}")
+                return
+            if not self.layers:
+                raise ValueError(f"{self.name}: there are no layers yet; add some")
+            given = self._given_shape()
+            if given is not None and given != shape:
+                raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
+            inside, variables = shape, 0
+            for number, layer in enumerate(self.layers):
+                try:
+                    variables = layer._build(inside, self._dtype, self.seed, number, variables)
+                    inside = layer._output_of(inside)
+                except ValueError as error:
+                    raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
+            self._input, self._output = shape, inside
+            self._make_engine()
+
+    def _make_engine(self) -> None:
+        """Lay the weights out by which of them learn, and lower the layers."""
+        assert self._input is not None
+        learns = [v for v in self._variables() if self._learns(v)]
+        known = {id(v) for v in learns}
+        rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
+        arenas = []
+        for variables, in_trainables in ((learns, True), (rest, False)):
+            arena = np.empty(sum(v.array.size for v in variables), self._dtype)
+            offset = 0
+            for v in variables:
+                v.offset, v.in_trainables = offset, in_trainables
+                v.move(arena[offset : offset + v.array.size].reshape(v.array.shape))
+                offset += v.array.size
+            arenas.append(arena)
+        self._trainables, self._fixed = arenas
+        self._gradients = np.zeros_like(self._trainables)
+        for layer in self._flat():
+            layer._moved()
+            layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
+        builder = Builder(self._input)
+        x = builder.input
+        for layer in self.layers:
+            builder.layer, builder.last_layer = layer.name, layer is self.layers[-1]
+            x = layer.lower(builder, x)
+        builder.output = x
+        self._op_names = builder.names
+        self._last_op = builder.ops[-1] if builder.ops else None
+        self._engine = Engine(
+            builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
+            [op.get("layer") for op in builder.ops], self._input, self._output, x.buffer,
+        )  # fmt: skip
+        self._flags = self._trainable_flags()
+
+    def _gradient_of(self, v: Variable) -> FloatArray:
+        view: FloatArray = self._gradients[v.offset : v.offset + v.array.size].reshape(v.array.shape)
+        return view
+
+    def _trainable_flags(self) -> tuple[Any, ...]:
+        return (self.trainable, *(layer.trainable for layer in self._flat()))
+
+    def _refresh(self) -> None:
+        """Take over changed `trainable` flags: what compile does."""
+        if self._engine is not None and self._flags != self._trainable_flags():
+            self._make_engine()
+
+    def _flat(self) -> list[Layer]:
+        return [inner for layer in self.layers for inner in layer._flat()]
+
+    # ------------------------------------------------------------------------------------------------------- weights
+
+    def _variables(self) -> list[Variable]:
+        return [v for layer in self.layers for v in layer._all_variables()]
+
+    def _learns(self, v: Variable) -> bool:
+        return bool(v.trains and self.trainable and v.layer.trainable)
+
+    def _need_built(self) -> Engine:
+        if self._engine is None:
+            raise NotBuiltError(
+                f"{self.name}: its shapes are not known yet; begin the layers with an Input, call build, or fit first"
+            )
+        return self._engine
+
+    @property
+    def weights(self) -> list[FloatArray]:
+        """All arrays of all layers, live."""
+        self._need_built()
+        return [v.array for v in self._variables()]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[FloatArray]:
+        """Those that learn, live."""
+        self._need_built()
+        return [v.array for v in self._variables() if self._learns(v)]
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[FloatArray]:
+        """Those that do not: frozen ones and moving statistics, live."""
+        self._need_built()
+        return [v.array for v in self._variables() if not self._learns(v)]
+
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def parameters(self) -> FloatArray:
+        """All weights that learn as one flat array, live."""
+        self._need_built()
+        self._refresh_idle()
+        return self._trainables
+
+    @property
+    def grads(self) -> FloatArray:
+        """Their gradients, in the same order, live: of the last step, or gathered by tapes."""
+        self._need_built()
+        self._refresh_idle()
+        return self._gradients
+
+    def zero_grad(self) -> None:
+        """Set all gradients to 0: those of tapes add up until then."""
+        self.grads[...] = 0
+
+    def get_weights(self) -> list[FloatArray]:
+        """Copies of all arrays, in the order of `weights`."""
+        return [w.copy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all arrays, from arrays of the same shapes in the order of `weights`."""
+        self._need_built()
+        set_arrays(self._variables(), weights, self.name)
+
+    def count_params(self) -> int:
+        """How many numbers all weights together are."""
+        return sum(w.size for w in self.weights)
+
+    # ---------------------------------------------------------------------------------------------------------- calls
+
+    def _inputs(self, x: Any, name: str = "x") -> npt.NDArray[Any]:
+        """x as an array of the right shape; the model is built for it if it is not."""
+        array = _data.inputs(x, name, self._input or self._given_shape(), self.name)
+        if self._engine is None:
+            self._build(array.shape[1:])
+        return array
+
+    def __call__(self, x: Any, training: bool = False) -> FloatArray:
+        """The output for a batch x, as an array. In training, layers act as they do in fit, but nothing is learned."""
+        engine = self._engine
+        if engine is not None and training is False and (self._owner is None or self._owner_is_here()):
+            y = engine.call(x)
+            if y is not NotImplemented:
+                return y  # type: ignore[no-any-return]
+        return self._call(x, training)
+
+    def _call(self, x: Any, training: bool) -> FloatArray:
+        self._refuse_while_fitted()
+        array = _data.precision(self._inputs(x), self._dtype)
+        engine = self._need_built()
+        if _validate.flag(training, "training"):
+            return self.forward(array, training=True)[0]
+        y: FloatArray = engine.call(array)
+        return y
+
+    def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
+        """The output for a batch, and a tape: ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds
+        the weights' gradients to `grads`. Each tape has memory of its own; `zero_grad` begins anew.
+        """
+        self._refuse_while_fitted()
+        array = _data.precision(self._inputs(x), self._dtype)
+        forwards = self._forwards
+        if training:
+            self._forwards += 1
+        y, tape = self._need_built().start_tape(array, training, forwards)
+        return y, tape
+
+    # ---------------------------------------------------------------------------------------------------- description
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        self._need_built()
+        assert self._input is not None
+        return (None, *self._input)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        self._need_built()
+        assert self._output is not None
+        return (None, *self._output)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """The output's shape for inputs of a shape; both begin with the batch."""
+        shape = tuple(input_shape)[1:]
+        for layer in self.layers:
+            shape = layer._output_of(shape)  # type: ignore[arg-type]
+        return (input_shape[0], *shape)
+
+    def summary(
+        self, line_length: int | None = None, print_fn: Any = None, expand_nested: bool = False, show_trainable: bool = False
+    ) -> None:
+        """Print the layers, what shapes they make and how many weights they have."""
+        from fastnn._summary import summary
+
+        (print if print_fn is None else print_fn)(summary(self, line_length, expand_nested, show_trainable))
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers and arguments that make a model like this one, without its weights; what JSON can hold."""
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "layers": [layer_module.serialize(layer) for layer in self._layers],
+        }
+        if self._input is not None:
+            config["build_input_shape"] = [None, *self._input]
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """The model that `get_config` describes, with first values as its seed gives them."""
+        described = dict(config)
+        shape = described.pop("build_input_shape", None)
+        described["layers"] = [layer_module.deserialize(one, custom_objects) for one in described["layers"]]
+        model = cls(**described)
+        if shape is not None and not model.built:
+            model.build(shape)
+        return model
+
+    def __repr__(self) -> str:
+        return f"<Sequential name={self.name}, built={self.built}>"
