@@ -135,7 +135,10 @@ class _Affine(Layer):
         n = input_shape[-1] if len(input_shape) > 1 else 1
         for name, value in zip(("mean", "variance", "scale", "offset"), self._statistics(input_shape), strict=True):
             array = self.add_weight((n,), "zeros", trainable=False, name=name)
-            array[...] = value
+            if self._budget is None:
+                array[...] = value
+            else:  # no tensor of the file is this one's
+                self._variables[-1].array = np.array(np.broadcast_to(value, (n,)), self._dtype)
 
     def _all_variables(self) -> list[Any]:
         return []  # constants of the layer and no weights of the model; Normalization says otherwise
