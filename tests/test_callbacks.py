@@ -30,6 +30,7 @@ from fastnn.callbacks import (
     SwapEMAWeights,
     TerminateOnNaN,
 )
+from fastnn.callbacks._base import listed
 
 ROOT = Path(__file__).parent
 
@@ -189,6 +190,23 @@ def test_a_callback_of_ones_own_need_not_call_super():
     own = Own()
     CallbackList([own], model=(model := SimpleNamespace()), epochs=3).on_epoch_end(1)
     assert own.seen == [(1, model, {"epochs": 3})]
+
+
+def test_what_fit_makes_of_its_argument():
+    model, own = SimpleNamespace(), Callback()
+    for given, count in ((None, 1), (own, 2), ([own], 2), ((own, [History()]), 2), (iter([own]), 2)):
+        chain = listed(given, model, epochs=3)
+        assert len(chain) == count and chain.params == {"epochs": 3} and isinstance(model.history, History)
+    chain = CallbackList([own])
+    assert listed(chain, model, epochs=2) is chain and own.model is model and own.params == {"epochs": 2}
+
+
+def test_warnings_point_at_the_caller():
+    stopping = EarlyStopping("val_loss")
+    chain = CallbackList([stopping], model=Model())
+    with pytest.warns(UserWarning, match="no 'val_loss'") as caught:
+        chain.on_epoch_end(0, {"loss": 1.0})
+    assert caught[0].filename == __file__
 
 
 def test_progress_is_no_callback():

@@ -39,8 +39,6 @@ class Callback:
     ----------
     params : dict or None
         What fit was called with: "verbose", "epochs", "steps".
-    model : Sequential or None
-        The model that is trained. Setting ``model.stop_training = True`` ends the fit.
 
     Notes
     -----
@@ -77,7 +75,7 @@ class Callback:
 
     @property
     def model(self) -> Any:
-        """The model that set_model was given."""
+        """The model that is trained. Setting ``self.model.stop_training = True`` ends the fit."""
         return self._model
 
     def get_state(self) -> dict[str, Any]:
@@ -104,7 +102,7 @@ class Callback:
         """Called at the beginning of an epoch, which are counted from 0, and again where a fit resumes within one."""
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Called at the end of an epoch, after validation, with the loss and metrics and their "val_" like."""
+        """Called at the end of an epoch, after validation, with the loss and metrics, validation's as ``val_...``."""
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """The older name of on_train_batch_begin."""

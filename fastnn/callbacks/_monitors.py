@@ -1,13 +1,13 @@
 """Callbacks that watch a number of the logs get better or not."""
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validate
 from fastnn._progress import say
+from fastnn._warnings import warn
 from fastnn.callbacks._base import Callback, Logs
 
 
@@ -40,10 +40,7 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
-                f"{type(self).__name__}: mode {mode!r} is none of 'auto', 'min' and 'max'; 'auto' is taken",
-                stacklevel=3,
-            )
+            warn(f"{type(self).__name__}: mode {mode!r} is none of 'auto', 'min' and 'max'; 'auto' is taken")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -185,10 +182,7 @@ class EarlyStopping(MonitorCallback):
         """The monitored value; None, with a warning, where the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
-                f"EarlyStopping: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs or {})}",
-                stacklevel=2,
-            )
+            warn(f"EarlyStopping: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs or {})}")
         return value
 
     def get_state(self) -> dict[str, Any]:
@@ -284,10 +278,7 @@ class ReduceLROnPlateau(MonitorCallback):
         rate = logs["learning_rate"] = float(optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
-                f"ReduceLROnPlateau: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs)}",
-                stacklevel=2,
-            )
+            warn(f"ReduceLROnPlateau: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs)}")
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
@@ -427,16 +418,14 @@ class ModelCheckpoint(MonitorCallback):
             return True
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: the logs have no {self.monitor!r} to tell which is best, so that every one is saved"
-                f"; they have {', '.join(logs)}",
-                stacklevel=4,
+                f"; they have {', '.join(logs)}"
             )
             return True
         if np.ndim(current) > 0:
-            warnings.warn(
-                f"ModelCheckpoint: {self.monitor!r} is an array, which does not tell which is best; every one is saved",
-                stacklevel=4,
+            warn(
+                f"ModelCheckpoint: {self.monitor!r} is an array, which does not tell which is best; every one is saved"
             )
             return True
         best = "None" if self.best is None else f"{self.best:.5f}"
