@@ -74,6 +74,10 @@ class BackupAndRestore(Callback):
             return self._counter.every is not None
         return super()._listens(hook)
 
+    def _batches_ahead(self) -> int:
+        own = type(self).on_train_batch_end is BackupAndRestore.on_train_batch_end
+        return self._counter.ahead() if own else 1
+
     # -------------------------------------------------------------------------------------------------------- loading
 
     @staticmethod

@@ -27,6 +27,7 @@ HOOKS = (
     "on_batch_begin",
     "on_batch_end",
 )
+_TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
 class Callback:
@@ -392,7 +393,21 @@ class CallbackList(Callback):
     @property
     def needs_train_batches(self) -> bool:
         """Whether any callback wants to hear of each batch of fit."""
-        return self._needs("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        return self._needs(*_TRAIN_BATCH_HOOKS)
+
+    @property
+    def train_batches_ahead(self) -> int | None:
+        """How many batches of fit may run before someone wants to hear of one: 1 where any callback listens to each,
+        None where none does, in between where some save every so many. on_train_batch_end is due after those, and at
+        the latest after the last batch of an epoch.
+        """
+        counts = []
+        for callback in self.callbacks:
+            hooks = [hook for hook in _TRAIN_BATCH_HOOKS if _does(callback, hook)]
+            if hooks:
+                counts_itself = hooks == ["on_train_batch_end"] and hasattr(callback, "_batches_ahead")
+                counts.append(callback._batches_ahead() if counts_itself else 1)
+        return min(counts, default=None)
 
     @property
     def needs_test_batches(self) -> bool:

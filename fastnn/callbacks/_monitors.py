@@ -332,6 +332,10 @@ class BatchCounter:
         self.seen = 0
         return True
 
+    def ahead(self) -> int:
+        """After how many batches it will be time."""
+        return 1 if self.every is None else self.every - self.seen
+
 
 class ModelCheckpoint(MonitorCallback):
     """Save the model, or its weights, in the course of training.
@@ -384,6 +388,10 @@ class ModelCheckpoint(MonitorCallback):
             return self._counter.every is not None
         return super()._listens(hook)
 
+    def _batches_ahead(self) -> int:
+        own = type(self).on_train_batch_end is ModelCheckpoint.on_train_batch_end
+        return self._counter.ahead() if own else 1
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note which epoch it is, for the path."""
         self._current_epoch = epoch
@@ -395,6 +403,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save, if save_freq is "epoch"."""
+        self._counter.last = None
         if self.save_best_only:
             self._find_direction()
         if self._counter.every is None:
