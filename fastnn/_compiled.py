@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _validate, losses, metrics as metric_module
-from fastnn._core import losses as _core_losses, metrics as _core_metrics
+from fastnn import _validate, losses
+from fastnn import metrics as metric_module
+from fastnn._core import losses as _core_losses
+from fastnn._core import metrics as _core_metrics
 from fastnn._core.train import Trainer
 from fastnn.losses._base import KINDS, Loss, TableLoss, TableSamples
 
@@ -53,6 +55,7 @@ class Plan:
             if not (isinstance(m, str) and m in BY_SHAPE):
                 metric_module.get(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
+        self.pending: dict[str, Any] | None = None  # sums for trainers that are not made yet
         self.forget()
 
     def forget(self) -> None:
@@ -68,6 +71,8 @@ class Plan:
 
     def reset(self, testing: bool = False) -> None:
         """Begin the means anew."""
+        if not testing:
+            self.pending = None
         trainer = self.trainers[testing]
         if trainer is not None:
             trainer.reset()
@@ -77,7 +82,9 @@ class Plan:
     def logs(self, testing: bool = False) -> dict[str, Any]:
         """The loss and the metrics since reset."""
         trainer = self.trainers[testing]
-        assert trainer is not None
+        if trainer is None:  # gone on with behind the last batch of an epoch, and no batch seen since
+            total, samples = self.pending["loss"] if self.pending else (0.0, 0.0)
+            return {"loss": float(total) / float(samples) if samples else 0.0}
         return {"loss": trainer.loss} | {m.name: m.result() for m, _ in self.metrics}
 
     def get_sums(self) -> dict[str, Any]:
@@ -88,8 +95,10 @@ class Plan:
         return {"loss": list(sums), "metrics": states}
 
     def set_sums(self, sums: dict[str, Any]) -> None:
-        if self.trainers[0] is not None:
-            self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        if self.trainers[0] is None:
+            self.pending = sums
+            return
+        self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
         for i, (m, _) in enumerate(self.metrics):
             for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
                 variable[...] = value
@@ -110,6 +119,9 @@ class Plan:
         self.samples, self.truth_shape = samples, shape
         self.trainers = [self.make_trainer(model), self.make_trainer(model)]
         self.signature = signature
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            self.set_sums(pending)
 
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
@@ -144,7 +156,8 @@ class Plan:
                 "reduction": self.loss.reduction,
                 "ignored": getattr(self.loss, "ignore_class", None),
                 "weight": self.weight,
-                "quick": type(self.loss)._check is TableLoss._check or isinstance(self.loss, losses.BinaryCrossentropy),
+                "quick": getattr(type(self.loss), "_check", None)
+                in (TableLoss._check, losses.BinaryCrossentropy._check),
                 "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
             }
         native, python = [], []
@@ -155,8 +168,10 @@ class Plan:
             else:
                 native.append(row | {"weighted": weighted})
         from_logits = all(row["argmax"] for row in native) and not python
-        in_python = optimizer._in_python or optimizer._adds_penalties or any(
-            c is not None for c in optimizer._later_constraints
+        in_python = (
+            optimizer._in_python
+            or optimizer._adds_penalties
+            or any(c is not None for c in optimizer._later_constraints)
         )
         if not in_python:
             learns = [v for v in model._variables() if model._learns(v)]
@@ -235,5 +250,3 @@ class PythonPenalty:
     def __call__(self) -> float:
         learns = (v for v in self.model._variables() if self.model._learns(v))
         return sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)
-
-

@@ -29,8 +29,8 @@ MOST_HEADER = 1 << 20  # bytes
 MOST_TENSORS = 10_000
 MOST_AXES = 8
 VERSION = "1"
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-CODES = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
+DTYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+CODES: dict[Any, str] = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
 # Constants that a configuration may ask for beyond what the file holds, in elements
 SPARE_ELEMENTS = 1 << 20
 
@@ -187,7 +187,6 @@ def check_overwrite(path: Any, overwrite: bool) -> None:
         raise FileExistsError(f"filepath: {os.fspath(path)!r} exists; pass overwrite=True, or another name")
 
 
-
 def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None:
     """Write a model: its architecture, its weights and, where it was compiled, how it learns."""
     described: dict[str, Any] = {"config": model.get_config()}
@@ -217,8 +216,12 @@ def _described_plan(model: Any) -> dict[str, Any] | None:
             "optimizer": optimizers.serialize(model.optimizer),
             "loss": None if plan.loss is None else losses.serialize(plan.loss),
             "loss_weights": plan.weight,
-            "metrics": [m if isinstance(m, str) else metrics.serialize(m) for m, weighted in plan.given if not weighted],
-            "weighted_metrics": [m if isinstance(m, str) else metrics.serialize(m) for m, weighted in plan.given if weighted],
+            "metrics": [
+                m if isinstance(m, str) else metrics.serialize(m) for m, weighted in plan.given if not weighted
+            ],
+            "weighted_metrics": [
+                m if isinstance(m, str) else metrics.serialize(m) for m, weighted in plan.given if weighted
+            ],
         }
         json.dumps(described, allow_nan=False)
     except (TypeError, ValueError):

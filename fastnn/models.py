@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _random, _validate, files, layers as layer_module
+from fastnn import _data, _random, _validate, files
+from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._program import Builder, Variable
 from fastnn._training import Training
@@ -150,7 +151,9 @@ class Sequential(Training):
         given = self._given_shape()
         if input_shape is None and given is None:
             raise ValueError("input_shape: expected a shape such as (None, 784), or an Input as the first layer")
-        self._build(given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape"))
+        shape = given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape")
+        assert shape is not None
+        self._build(shape)
 
     def _build(self, shape: Shape) -> None:
         with self._building:
@@ -359,7 +362,11 @@ class Sequential(Training):
         return (input_shape[0], *shape)
 
     def summary(
-        self, line_length: int | None = None, print_fn: Any = None, expand_nested: bool = False, show_trainable: bool = False
+        self,
+        line_length: int | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
     ) -> None:
         """Print the layers, what shapes they make and how many weights they have."""
         from fastnn._summary import summary

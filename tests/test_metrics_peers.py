@@ -110,9 +110,13 @@ def test_a_wrapped_function_is_as_in_keras(keras):
 FUNCTIONS = ["binary", "categorical", "sparse_categorical", "top_k_categorical", "sparse_top_k_categorical"]
 
 
-@pytest.mark.parametrize("name", [*(f"{f}_accuracy" for f in FUNCTIONS), "pearson_correlation", "concordance_correlation"])
+@pytest.mark.parametrize(
+    "name", [*(f"{f}_accuracy" for f in FUNCTIONS), "pearson_correlation", "concordance_correlation"]
+)
 def test_functions_are_those_of_keras(keras, name: str):
-    (case,) = (case for case in CASES if case.make().name == name and case.batch()[1].ndim == 2 and not case.options)[:1]
+    (case,) = (case for case in CASES if case.make().name == name and case.batch()[1].ndim == 2 and not case.options)[
+        :1
+    ]
     for seed in range(3):
         y, p = case.batch(8, 7, seed=seed)
         compare(getattr(metrics, name)(y, p), getattr(keras.metrics, name)(y, p))

@@ -130,9 +130,7 @@ class Parallel(_Branching):
     (1, 6)
     """
 
-    def __init__(
-        self, branches: Sequence[Layer | Sequence[Layer]], merge: str = "add", **kwargs: Any
-    ) -> None:
+    def __init__(self, branches: Sequence[Layer | Sequence[Layer]], merge: str = "add", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
         if not self._branches:
