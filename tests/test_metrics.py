@@ -4,6 +4,7 @@ import copy
 import doctest
 import importlib
 import inspect
+import itertools
 import math
 import pickle
 import pkgutil
@@ -42,12 +43,15 @@ def as_relevances(y, p):
 
 
 def recall_at_k(y, p, w, k=10):
-    rows = [(set(np.argsort(-b, kind="stable")[:k]), set(np.flatnonzero(a))) for a, b in zip(as_relevances(y, p), p)]
+    rows = [
+        (set(np.argsort(-b, kind="stable")[:k]), set(np.flatnonzero(a)))
+        for a, b in zip(as_relevances(y, p), p, strict=True)
+    ]
     return average([len(top & wanted) / max(len(wanted), 1) for top, wanted in rows], w)
 
 
 def mrr(y, p, w, k=None):
-    ranks = [min((rank(b, j) for j in np.flatnonzero(a)), default=math.inf) for a, b in zip(y, p)]
+    ranks = [min((rank(b, j) for j in np.flatnonzero(a)), default=math.inf) for a, b in zip(y, p, strict=True)]
     return average([0.0 if r > (k or math.inf) else 1 / r for r in ranks], w)
 
 
@@ -56,11 +60,11 @@ def ndcg(y, p, w, k=None, gain="exponential"):
         gains = 2.0**relevance - 1 if gain == "exponential" else relevance
         return sum(gains[j] / math.log2(i + 2) for i, j in enumerate(np.argsort(-order, kind="stable")[:k]))
 
-    return average([dcg(a, b) / dcg(a, a) if a.any() else 0.0 for a, b in zip(y, p)], w)
+    return average([dcg(a, b) / dcg(a, a) if a.any() else 0.0 for a, b in zip(y, p, strict=True)], w)
 
 
 def in_top(y, p, k):
-    return [(row > row[label]).sum() < k for label, row in zip(y, p)]
+    return [(row > row[label]).sum() < k for label, row in zip(y, p, strict=True)]
 
 
 def r2(y, p, w, class_aggregation="uniform_average", num_regressors=0):
@@ -126,7 +130,7 @@ def auc(y, p, w, curve="ROC", summation_method="interpolation", num_thresholds=2
     inner = np.linspace(0, 1, num_thresholds)[1:-1] if thresholds is None else np.sort(thresholds)
     points = [four(y.ravel(), p.ravel(), w.ravel(), t) for t in (-1e-7, *inner, 1 + 1e-7)]
     area = 0.0
-    for (tp, fp, tn, fn), (tp2, fp2, tn2, fn2) in zip(points, points[1:]):
+    for (tp, fp, tn, fn), (tp2, fp2, tn2, fn2) in itertools.pairwise(points):
         if curve == "PR" and summation_method == "interpolation":  # integrated by small steps
             t, f = np.linspace(tp2, tp, 2001), np.linspace(fp2, fp, 2001)
             t, f = (t[1:] + t[:-1]) / 2, (f[1:] + f[:-1]) / 2
@@ -176,7 +180,9 @@ def of_loss(name):
 
 
 def rows(formula):
-    return lambda y, p, w, **options: average([np.mean(formula(a, b, **options)) for a, b in zip(y, p)], w)
+    return lambda y, p, w, **options: average(
+        [np.mean(formula(a, b, **options)) for a, b in zip(y, p, strict=True)], w
+    )
 
 
 def concordance(y, p):
@@ -191,7 +197,7 @@ REFERENCES: dict[str, Any] = {
     "SparseCategoricalAccuracy": rows(lambda y, p: y == p.argmax()),
     "TopKCategoricalAccuracy": lambda y, p, w, k=5: average(in_top(y.argmax(1), p, k), w),
     "SparseTopKCategoricalAccuracy": lambda y, p, w, k=5, from_sorted_ids=False: average(
-        [label in row[:k] for label, row in zip(y, p)] if from_sorted_ids else in_top(y, p, k), w
+        [label in row[:k] for label, row in zip(y, p, strict=True)] if from_sorted_ids else in_top(y, p, k), w
     ),
     "RootMeanSquaredError": lambda y, p, w: math.sqrt(average(losses.mean_squared_error(y, p), w)),
     "LogCoshError": of_loss("log_cosh"),
@@ -208,9 +214,8 @@ REFERENCES: dict[str, Any] = {
         f"{a.title()}At{b.title()}": lambda y, p, w, a=a, b=b, **options: best(
             y, p, w, a, b, options.pop(b), **options
         )
-        for a, b in (
-            ("sensitivity", "specificity"), ("specificity", "sensitivity"), ("precision", "recall"), ("recall", "precision")
-        )
+        for pair in ("sensitivity specificity", "precision recall")
+        for a, b in (pair.split(), pair.split()[::-1])
     },
     "AUC": auc,
     "FBetaScore": f_score,
@@ -266,7 +271,7 @@ def test_the_native_way_gives_the_same_bits(case: Case, weighted: bool, dtype):
         w = np.random.default_rng(seed).uniform(0, 2, n) if weighted else None
         metric.update_state(y, p, w)
         values = np.full(n, np.nan)
-        if row["name"] in ("recall_at_k",) and np.ndim(y) == 1:
+        if row["name"] == "recall_at_k" and np.ndim(y) == 1:
             y = np.eye(p.shape[1])[y]
         true = np.ascontiguousarray(y, np.int32 if row["layout"] == "L" else dtype).reshape(-1)
         if source == "metric":
@@ -335,8 +340,6 @@ def test_weights_of_zero_leave_out(case: Case):
     value = nothing.result()
     if isinstance(nothing, metrics.R2Score):
         assert np.isnan(value).all()  # no variance
-    elif case.cls is metrics.AUC:
-        assert value in (0.0, 0.5, 1.0) or np.isfinite(value)
     else:
         assert np.all(value == 0)
 
@@ -661,7 +664,7 @@ def test_the_page_has_every_metric():
         written = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in arguments)
         assert f"`{cls.__name__}({written}" in section[1].replace("\n", " "), f"{cls.__name__}({written})"
     for row in core.ROWS:
-        assert row["formula"] in page, f"docs/metrics.md does not give {row['name']}'s formula as the table has it"
+        assert row["formula"] in " ".join(page.split()), f"docs/metrics.md does not give {row['name']}'s formula as the table has it"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the sources are not here")
