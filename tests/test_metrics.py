@@ -180,9 +180,7 @@ def of_loss(name):
 
 
 def rows(formula):
-    return lambda y, p, w, **options: average(
-        [np.mean(formula(a, b, **options)) for a, b in zip(y, p, strict=True)], w
-    )
+    return lambda y, p, w, **options: average([np.mean(formula(a, b, **options)) for a, b in zip(y, p, strict=True)], w)
 
 
 def concordance(y, p):
@@ -386,7 +384,11 @@ def test_the_first_of_equals():
     assert metrics.categorical_accuracy(y, np.zeros((3, 3))).tolist() == [1, 0, 0]
     assert metrics.top_k_categorical_accuracy(y, np.zeros((3, 3)), k=1).tolist() == [1, 1, 1]  # none is above
     assert metrics.MRR()(y[2:], [[0.5, 0.5, 0.5]]) == 1 / 3
-    assert metrics.Precision(top_k=1)([[0, 1]], [[0.5, 0.5]]) == 0.0
+    scores = np.random.default_rng(0).integers(0, 3, (5, 200)) / 3.0
+    first = np.zeros_like(scores)
+    np.put_along_axis(first, np.argsort(-scores, axis=1, kind="stable")[:, :20], 1, 1)
+    assert metrics.Precision(top_k=20)(first, scores) == 1.0
+    assert metrics.F1Score()([[1, 1], [1, 0]], [[0.5, 0.5], [0.0, 0.0]]).tolist() == [2 / 3, 1.0]  # a row of 0 has none
 
 
 def test_thresholds_are_exclusive_and_in_the_precision_of_predictions():
@@ -551,6 +553,45 @@ def test_a_column_is_a_column(cls):
         assert cls()(true, predicted, weight) == expected
 
 
+def test_a_sample_is_the_mean_of_its_rows():
+    """(N, T, d) counts as N samples, whatever T is in the next batch, and weights may be of samples or of rows."""
+    metric, expected = metrics.MeanAbsoluteError(), []
+    for n, t in ((3, 4), (2, 5)):
+        y, p = np.random.default_rng(n).normal(size=(2, n, t, 6))
+        metric.update_state(y, p)
+        expected += np.abs(y - p).mean((1, 2)).tolist()
+    assert metric.count == 5
+    assert metric.result() == pytest.approx(np.mean(expected), rel=1e-14)
+    w, rows = np.array([0.5, 2.0]), np.random.default_rng(0).uniform(0, 2, (2, 5))
+    values = np.abs(y - p).mean(-1)
+    assert metrics.MeanAbsoluteError()(y, p, w) == pytest.approx(np.average(values.mean(1), weights=w), rel=1e-14)
+    assert metrics.MeanAbsoluteError()(y, p, rows) == pytest.approx(np.average(values, weights=rows), rel=1e-14)
+
+
+def test_one_weight_for_a_batch():
+    metric = metrics.BinaryAccuracy()
+    metric.update_state([[1.0], [1.0], [1.0]], [[0.9], [0.8], [0.1]], sample_weight=3.0)
+    assert metric.state.tolist() == pytest.approx([2.0, 3.0])
+    metric.update_state([[1.0]], [[0.1]])
+    assert metric.result() == 0.5
+
+
+@pytest.mark.parametrize("cls", [metrics.Accuracy, metrics.BinaryAccuracy, metrics.RootMeanSquaredError])
+def test_a_weight_for_each_number(cls):
+    y, p = np.random.default_rng(0).integers(0, 2, (2, 6, 4)).astype(float)
+    w = np.random.default_rng(1).uniform(0, 2, (6, 4))
+    expected = np.average((y - p) ** 2 if cls is metrics.RootMeanSquaredError else y == p, weights=w)
+    metric = cls()
+    value = metric(y, p, w)
+    assert value == pytest.approx(np.sqrt(expected) if cls is metrics.RootMeanSquaredError else expected, rel=1e-14)
+    assert metric.count == pytest.approx(w.sum() / 4)
+    y[:, 1:] = p[:, 1:]
+    recall, weighted = metrics.Recall(), metrics.Recall()
+    recall.update_state(y[:, :1], p[:, :1])
+    weighted.update_state(y, p, np.eye(4)[np.zeros(6, int)])
+    assert recall.result() == weighted.result()
+
+
 def test_layouts_and_types():
     y, p = relevances(np.random.default_rng(0), 8, 6)
     expected = metrics.NDCG()(y, p)
@@ -664,7 +705,9 @@ def test_the_page_has_every_metric():
         written = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in arguments)
         assert f"`{cls.__name__}({written}" in section[1].replace("\n", " "), f"{cls.__name__}({written})"
     for row in core.ROWS:
-        assert row["formula"] in " ".join(page.split()), f"docs/metrics.md does not give {row['name']}'s formula as the table has it"
+        assert row["formula"] in " ".join(page.split()), (
+            f"docs/metrics.md does not give {row['name']}'s formula as the table has it"
+        )
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the sources are not here")
