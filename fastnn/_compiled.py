@@ -51,7 +51,7 @@ class Plan:
         self.given += [(m, True) for m in as_list(weighted_metrics, "weighted_metrics")]
         for m, _ in self.given:
             if not (isinstance(m, str) and m in BY_SHAPE):
-                metric_module.get(m)  # so that an unknown name is refused at once
+                metric_module.as_metric(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
         self.forget()
 
@@ -78,7 +78,21 @@ class Plan:
         """The loss and the metrics since reset."""
         trainer = self.trainers[testing]
         assert trainer is not None
-        return {"loss": trainer.loss} | {m.name: m.result() for m, _ in self.metrics}
+        return {"loss": trainer.loss} | {name: m.result() for name, m in zip(self.names, self.all_metrics, strict=True)}
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics' names in the logs, as Keras makes them differ: weighted_ in front, or a number behind."""
+        counts: dict[str, int] = {}
+
+        def numbered(name: str) -> str:
+            number = counts.get(name, 0)
+            counts[name] = number + 1
+            return f"{name}_{number}" if number else name
+
+        return [
+            numbered(f"weighted_{m.name}" if weighted and m.name in counts else m.name) for m, weighted in self.metrics
+        ]
 
     def get_sums(self) -> dict[str, Any]:
         """What `logs` is made of, in the middle of an epoch."""
@@ -114,7 +128,7 @@ class Plan:
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
         if not (isinstance(given, str) and given in BY_SHAPE):
-            metric = metric_module.get(given)
+            metric = metric_module.as_metric(given)
             if isinstance(given, str):
                 metric.name = given  # as Keras: the key of the history is what was asked for
             return metric
@@ -153,8 +167,10 @@ class Plan:
             else:
                 native.append(row | {"weighted": weighted})
         from_logits = all(row["argmax"] for row in native) and not python
-        in_python = optimizer._in_python or optimizer._adds_penalties or any(
-            c is not None for c in optimizer._later_constraints
+        in_python = (
+            optimizer._in_python
+            or optimizer._adds_penalties
+            or any(c is not None for c in optimizer._later_constraints)
         )
         if not in_python:
             learns = [v for v in model._variables() if model._learns(v)]
@@ -233,5 +249,3 @@ class PythonPenalty:
     def __call__(self) -> float:
         learns = (v for v in self.model._variables() if self.model._learns(v))
         return sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)
-
-

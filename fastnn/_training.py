@@ -40,6 +40,7 @@ class Training:
         self.stop_training = False
         self.history: Any = None
         self._plan: _compiled.Plan | None = None
+        self._learning: list[Any] = []  # the variables that the optimizer was built for
         self._forwards = 0  # training forwards so far: what masks are keyed by
         self._owner: int | None = None  # the thread that fits this model
         self._lock = threading.Lock()
@@ -101,7 +102,7 @@ class Training:
     @property
     def metrics_names(self) -> list[str]:
         """The names of what evaluate returns."""
-        return ["loss", *(m.name for m in self.metrics)]
+        return ["loss"] if self._plan is None else ["loss", *self._plan.names]
 
     def reset_metrics(self) -> None:
         """Begin the means of the loss and of all metrics anew."""
@@ -129,16 +130,23 @@ class Training:
         learns = [v for v in self._variables() if self._learns(v)]
         arrays = [v.array for v in learns]
         optimizer = self.optimizer
+        state = None
         if optimizer.built:
             if [id(a) for a in optimizer._trainable] == [id(a) for a in arrays]:
                 return
-            raise ValueError(
-                "optimizer: it was built for other weights; compile with a new optimizer, or compile again after "
-                "changing layers or trainable flags"
-            )
+            if [id(v) for v in self._learning] != [id(v) for v in learns]:
+                raise ValueError(
+                    "optimizer: it was built for other weights; compile with a new optimizer, or compile again after "
+                    "changing layers or trainable flags"
+                )
+            state = optimizer.get_state()  # another model had these weights for a while
+            optimizer._updater = None
         optimizer.build(
             arrays, [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
         )
+        self._learning = learns
+        if state is not None:
+            optimizer.set_state(state)
 
     # ------------------------------------------------------------------------------------------------- one at a time
 
@@ -288,8 +296,10 @@ class Training:
         """What to raise for a loss that is not finite."""
         loss = trainer.last_loss
         bad = trainer.first_bad_op()
-        where = f"the first layer whose output is not finite is {self._op_names[bad]!r}" if bad >= 0 else (
-            "every layer's output is finite, so that the loss itself or a penalty is too large"
+        where = (
+            f"the first layer whose output is not finite is {self._op_names[bad]!r}"
+            if bad >= 0
+            else ("every layer's output is finite, so that the loss itself or a penalty is too large")
         )
         return DivergenceError(
             f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this step. "
@@ -325,7 +335,7 @@ class Training:
         else:
             source = self._batches(x, y, sample_weight, None, _size(batch_size))
         logs = self._test(source, steps, listed, Progress(verbose))
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)  # sorted, as Keras's
 
     def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
         """The logs of a run over batches without learning."""
@@ -478,7 +488,7 @@ class Training:
             except NotFinite:
                 raise self._diverged(trainer, 0, self.optimizer._steps) from None
             logs = plan.logs()
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""
@@ -490,7 +500,7 @@ class Training:
         tester.bind(batches, False, 0)
         tester.run(0, 1, False, None, 0.0, SLICE)
         logs = plan.logs(testing=True)
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
@@ -616,7 +626,7 @@ class _Fit:
                 arrays = [None if a is None else np.asarray(a) for a in (y, sample_weight)]
                 (x, y, sample_weight), data = _data.split(model._inputs(x), *arrays, share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
-            length = min(steps, len(self.source)) if steps is not None else len(self.source)
+            length = steps if steps is not None else len(self.source)
         self.validation = None
         if data is not None:
             if gives_batches(data):
@@ -674,11 +684,17 @@ class _Fit:
             return self.stream_epoch(epoch, step)
         trainer = self.plan.trainer()
         batches = self.source
-        order = _random.permutation(batches.n, model.seed, ROW_ORDER + epoch) if self.shuffle else None
-        batches.reorder(order)
-        trainer.bind(batches, True, model._forwards)
+        each = len(batches)
+        through = None
         while step < self.length and not model.stop_training:
-            step = self.some_steps(trainer, epoch, step, step, self.length)
+            # with steps_per_epoch, an epoch begins where the one before it stopped; else it is a pass by itself
+            number, at = divmod((epoch - self.initial_epoch) * self.length + step, each)
+            if number != through:
+                through = number
+                key = ROW_ORDER + self.initial_epoch + number
+                batches.reorder(_random.permutation(batches.n, model.seed, key) if self.shuffle else None)
+                trainer.bind(batches, True, model._forwards)
+            step += self.some_steps(trainer, epoch, step, at, min(each, at + self.length - step)) - at
             self.progress.update(step, self.plan.logs())
         logs = self.plan.logs()
         self.progress.update(step, logs, final=True)
@@ -688,7 +704,7 @@ class _Fit:
         model = self.model
         done = step
         order = None
-        if self.shuffle and self.source.reorders:
+        if self.shuffle and self.source.indexable and self.source.length is not None:
             order = _random.permutation(self.source.length, model.seed, ROW_ORDER + epoch)
         self.source.epoch_begin()
         for number, (x, y, w) in enumerate(self.source.batches(self.length, order)):
@@ -705,7 +721,9 @@ class _Fit:
             if model.stop_training:
                 break
         self.source.epoch_end()
-        if done == 0:
+        if self.source.exhausted:  # an iterator that has come to its end, and will not begin again
+            model.stop_training = True
+        elif done == 0:
             raise ValueError("x: there were no batches to learn from")
         logs = self.plan.logs()
         self.progress.update(done, logs, final=True)

@@ -156,7 +156,9 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2:
-            raise ValueError(f"{self.name}: a Dense layer needs samples with at least one axis, got shape {input_shape}")
+            raise ValueError(
+                f"{self.name}: a Dense layer needs samples with at least one axis, got shape {input_shape}"
+            )
         self.kernel = self.add_weight(
             (input_shape[-1], self.units), self.kernel_initializer, name="kernel",
             regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
