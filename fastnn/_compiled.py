@@ -53,7 +53,7 @@ class Plan:
         self.given += [(m, True) for m in as_list(weighted_metrics, "weighted_metrics")]
         for m, _ in self.given:
             if not (isinstance(m, str) and m in BY_SHAPE):
-                metric_module.get(m)  # so that an unknown name is refused at once
+                metric_module.as_metric(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
         self.pending: dict[str, Any] | None = None  # sums for trainers that are not made yet
         self.forget()
@@ -85,7 +85,21 @@ class Plan:
         if trainer is None:  # gone on with behind the last batch of an epoch, and no batch seen since
             total, samples = self.pending["loss"] if self.pending else (0.0, 0.0)
             return {"loss": float(total) / float(samples) if samples else 0.0}
-        return {"loss": trainer.loss} | {m.name: m.result() for m, _ in self.metrics}
+        return {"loss": trainer.loss} | {name: m.result() for name, m in zip(self.names, self.all_metrics, strict=True)}
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics' names in the logs, as Keras makes them differ: weighted_ in front, or a number behind."""
+        counts: dict[str, int] = {}
+
+        def numbered(name: str) -> str:
+            number = counts.get(name, 0)
+            counts[name] = number + 1
+            return f"{name}_{number}" if number else name
+
+        return [
+            numbered(f"weighted_{m.name}" if weighted and m.name in counts else m.name) for m, weighted in self.metrics
+        ]
 
     def get_sums(self) -> dict[str, Any]:
         """What `logs` is made of, in the middle of an epoch."""
@@ -126,7 +140,7 @@ class Plan:
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
         if not (isinstance(given, str) and given in BY_SHAPE):
-            metric = metric_module.get(given)
+            metric = metric_module.as_metric(given)
             if isinstance(given, str):
                 metric.name = given  # as Keras: the key of the history is what was asked for
             return metric

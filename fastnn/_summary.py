@@ -12,14 +12,14 @@ def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) 
         made = layer._output_of(shape) if shape is not None else None
         count = f"{layer.count_params():,}" if layer.built else "0 (not built)"
         text = "?" if made is None else str((None, *made))
-        row = [f"{indent}{layer.name} ({type(layer).__name__})", text, count]
+        row = [f"{indent}{layer.name} ({type(getattr(layer, 'model', layer)).__name__})", text, count]
         rows.append(row + [("yes" if layer.trainable else "no") if layer.weights else "-"] * trainable)
         if nested:
             for inner in layer._layers:
                 describe(inner, inner._input_shape, indent + "  ")
         return made
 
-    for layer in model.layers:
+    for layer in model._stack:
         shape = describe(layer, shape, "")
     heads = ["Layer (type)", "Output shape", "Param #"] + ["Trainable"] * trainable
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]

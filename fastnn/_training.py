@@ -40,6 +40,7 @@ class Training:
         self.stop_training = False
         self.history: Any = None
         self._plan: _compiled.Plan | None = None
+        self._learning: list[Any] = []  # the variables that the optimizer was built for
         self._forwards = 0  # training forwards so far: what masks are keyed by
         self._owner: int | None = None  # the thread that fits this model
         self._lock = threading.Lock()
@@ -100,7 +101,7 @@ class Training:
     @property
     def metrics_names(self) -> list[str]:
         """The names of what evaluate returns."""
-        return ["loss", *(m.name for m in self.metrics)]
+        return ["loss"] if self._plan is None else ["loss", *self._plan.names]
 
     def reset_metrics(self) -> None:
         """Begin the means of the loss and of all metrics anew."""
@@ -128,16 +129,23 @@ class Training:
         learns = [v for v in self._variables() if self._learns(v)]
         arrays = [v.array for v in learns]
         optimizer = self.optimizer
+        state = None
         if optimizer.built:
             if [id(a) for a in optimizer._trainable] == [id(a) for a in arrays]:
                 return
-            raise ValueError(
-                "optimizer: it was built for other weights; compile with a new optimizer, or compile again after "
-                "changing layers or trainable flags"
-            )
+            if [id(v) for v in self._learning] != [id(v) for v in learns]:
+                raise ValueError(
+                    "optimizer: it was built for other weights; compile with a new optimizer, or compile again after "
+                    "changing layers or trainable flags"
+                )
+            state = optimizer.get_state()  # another model had these weights for a while
+            optimizer._updater = None
         optimizer.build(
             arrays, [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
         )
+        self._learning = learns
+        if state is not None:
+            optimizer.set_state(state)
 
     # ------------------------------------------------------------------------------------------------- one at a time
 
@@ -326,7 +334,7 @@ class Training:
         else:
             source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
         logs = self._test(source, steps, calls, Progress(verbose))
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)  # sorted, as Keras's
 
     def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
         """The callbacks of evaluate or predict."""
@@ -489,7 +497,7 @@ class Training:
             except NotFinite:
                 raise self._diverged(trainer, 0, self.optimizer._steps) from None
             logs = plan.logs()
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def _quick_step(self, x: Any, y: Any) -> bool:
         """A step that needs no preparation, because one of its like came before; False, and nothing done, otherwise."""
@@ -520,7 +528,7 @@ class Training:
         tester.bind(batches, False, 0)
         tester.run(0, 1, False, None, 0.0, SLICE)
         logs = plan.logs(testing=True)
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False

@@ -2,13 +2,14 @@
 
 import math
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _random, _validate, files
+from fastnn import _data, _objects, _random, _validate, files
 from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._program import Builder, Variable
@@ -17,6 +18,7 @@ from fastnn._validate import FloatArray
 from fastnn.errors import NotBuiltError
 from fastnn.layers import InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
+from fastnn.layers._branches import ModelLayer
 
 __all__ = ["Sequential", "load_model"]
 
@@ -28,7 +30,7 @@ class Sequential(Training):
 
     Parameters
     ----------
-    layers : list of Layer, optional
+    layers : list of Layer or Sequential, optional
         More can be added by `add`. The shapes are those of an `Input` in front, or follow from the first data.
     trainable : bool
         False freezes all weights. Read when the model is compiled.
@@ -36,7 +38,8 @@ class Sequential(Training):
     seed : int, optional
         All that is random follows from it: first values, masks, the order of the samples. Without one a seed is drawn,
         and recorded in `seed`.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64"}, optional
+        Without one, that of the layers that were given one; else float32.
 
     Examples
     --------
@@ -56,18 +59,19 @@ class Sequential(Training):
 
     def __init__(
         self,
-        layers: Sequence[Layer] | Layer | None = None,
+        layers: "Sequence[Layer | Sequential] | Layer | None" = None,
         trainable: bool = True,
         name: str | None = None,
         seed: int | None = None,
-        dtype: npt.DTypeLike = "float32",
+        dtype: npt.DTypeLike | None = None,
     ) -> None:
         super().__init__()
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name("sequential")
         self.seed = _random.new_seed() if seed is None else _random.seed_of(seed)
-        self._dtype = _validate.float_dtype(dtype)
+        self._given_dtype = None if dtype is None else _validate.float_dtype(dtype)
+        self._dtype = self._given_dtype or np.dtype(np.float32)
         self._layers: list[Layer] = []
         self._input: Shape | None = None
         self._output: Shape | None = None
@@ -75,7 +79,8 @@ class Sequential(Training):
         self._op_names: list[str] = []
         self._flags: tuple[Any, ...] = ()
         self._building = threading.RLock()
-        self.trainable = _validate.flag(trainable, "trainable")
+        self._lost = False  # built, but another model has taken a layer's weights since
+        self.trainable = trainable
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
             self.add(layer, rebuild=False)
         self._try_build()
@@ -83,8 +88,23 @@ class Sequential(Training):
     # -------------------------------------------------------------------------------------------------------- layers
 
     @property
-    def layers(self) -> list[Layer]:
+    def trainable(self) -> bool:
+        """Whether the weights learn. Set, it is set for all layers too; read when the model is compiled."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = _validate.flag(value, "trainable")
+        for layer in self._layers:
+            layer.trainable = value
+
+    @property
+    def layers(self) -> list[Any]:
         """The layers, without an Input."""
+        return [_shown(layer) for layer in self._stack]
+
+    @property
+    def _stack(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
     @property
@@ -92,8 +112,10 @@ class Sequential(Training):
         """What the model computes in."""
         return self._dtype.name
 
-    def add(self, layer: Layer, rebuild: bool = True) -> None:
-        """Append a layer."""
+    def add(self, layer: "Layer | Sequential", rebuild: bool = True) -> None:
+        """Append a layer, or a model as one: the weights are then those of both."""
+        if isinstance(layer, Sequential):
+            layer = ModelLayer(layer)
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
         if isinstance(layer, InputLayer) and self._layers:
@@ -102,27 +124,37 @@ class Sequential(Training):
         if layer in self._layers or layer.name in names:
             raise ValueError(f"layer: there is already a layer called {layer.name!r}; names must be unique in a model")
         self._layers.append(layer)
+        self._take_dtypes()
         self._forget()
         if rebuild:
             self._try_build()
 
-    def pop(self, rebuild: bool = True) -> Layer:
+    def _take_dtypes(self) -> None:
+        """Compute in what the layers ask for, unless the model was told."""
+        asked = {inner._given_dtype for layer in self._stack for inner in layer._flat()} - {None}
+        if self._given_dtype is not None or not asked:
+            return
+        if len(asked) > 1:
+            raise ValueError("dtype: a model computes in one precision, but its layers ask for float32 and for float64")
+        self._dtype = asked.pop()
+
+    def pop(self, rebuild: bool = True) -> Any:
         """Remove the last layer and return it."""
-        if not self.layers:
+        if not self._stack:
             raise ValueError("pop: there are no layers")
         layer = self._layers.pop()
         self._forget()
         if rebuild:
             self._try_build()
-        return layer
+        return _shown(layer)
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer by its name, or by its place."""
         if (name is None) == (index is None):
             raise ValueError("get_layer: expected a name or an index, one of them")
         if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"index: {index} is outside the {len(self.layers)} layers")
+            if not -len(self._stack) <= index < len(self._stack):
+                raise ValueError(f"index: {index} is outside the {len(self._stack)} layers")
             return self.layers[index]
         found = {layer.name: layer for layer in self.layers}
         return found[_validate.choice(name, "name", found)]
@@ -131,6 +163,13 @@ class Sequential(Training):
         """The program is no longer that of the layers."""
         self._engine = None
         self._output = None
+        self._lost = False
+        self._forget_compiled()
+
+    def _lose(self) -> None:
+        """Another model has taken a layer's weights into its memory: lay them out again before the next use."""
+        self._engine = None
+        self._lost = True
         self._forget_compiled()
 
     def _given_shape(self) -> Shape | None:
@@ -138,13 +177,13 @@ class Sequential(Training):
 
     def _try_build(self) -> None:
         shape = self._input or self._given_shape()
-        if shape is not None and self.layers:
+        if shape is not None and self._stack:
             self._build(shape)
 
     @property
     def built(self) -> bool:
         """Whether the shapes of all weights are known."""
-        return self._engine is not None
+        return self._engine is not None or self._lost
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Make the weights, for inputs of a shape that begins with None, for the batch."""
@@ -161,7 +200,7 @@ class Sequential(Training):
                 if shape != self._input:
                     raise ValueError(f"input_shape: built for samples of shape {self._input}, got {shape}")
                 return
-            if not self.layers:
+            if not self._stack:
                 raise ValueError(f"{self.name}: there are no layers yet; add some")
             given = self._given_shape()
             if given is not None and given != shape:
@@ -172,7 +211,7 @@ class Sequential(Training):
     def _build_shapes(self, shape: Shape, most: int | None = None) -> None:
         """Build the layers one after the other; no sample on the way may have more than `most` elements."""
         inside, variables = shape, 0
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self._stack):
             try:
                 variables = layer._build(inside, self._dtype, self.seed, number, variables)
                 inside = layer._output_of(inside)
@@ -188,6 +227,12 @@ class Sequential(Training):
         learns = [v for v in self._variables() if self._learns(v)]
         known = {id(v) for v in learns}
         rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
+        for layer in self._flat():
+            owner = None if layer._model is None else layer._model()
+            if owner is not None and owner is not self:
+                owner._lose()
+            layer._model = weakref.ref(self)
+        self._lost = False
         arenas = []
         for variables, in_trainables in ((learns, True), (rest, False)):
             arena = np.empty(sum(v.array.size for v in variables), self._dtype)
@@ -204,8 +249,8 @@ class Sequential(Training):
             layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
         builder = Builder(self._input)
         x = builder.input
-        for layer in self.layers:
-            builder.layer, builder.last_layer = layer.name, layer is self.layers[-1]
+        for layer in self._stack:
+            builder.layer, builder.last_layer = layer.name, layer is self._stack[-1]
             x = layer.lower(builder, x)
         builder.output = x
         self._op_names = builder.names
@@ -229,27 +274,34 @@ class Sequential(Training):
             self._make_engine()
 
     def _flat(self) -> list[Layer]:
-        return [inner for layer in self.layers for inner in layer._flat()]
+        return [inner for layer in self._stack for inner in layer._flat()]
 
     # ------------------------------------------------------------------------------------------------------- weights
 
     def _variables(self) -> list[Variable]:
-        return [v for layer in self.layers for v in layer._all_variables()]
+        return [v for layer in self._stack for v in layer._all_variables()]
 
     def _learns(self, v: Variable) -> bool:
         return bool(v.trains and self.trainable and v.layer.trainable)
 
-    def _need_built(self) -> Engine:
-        if self._engine is None:
+    def _check_built(self) -> None:
+        if not self.built:
             raise NotBuiltError(
                 f"{self.name}: its shapes are not known yet; begin the layers with an Input, call build, or fit first"
             )
+
+    def _need_built(self) -> Engine:
+        self._check_built()
+        if self._engine is None:
+            assert self._input is not None
+            self._build(self._input)
+        assert self._engine is not None
         return self._engine
 
     @property
     def weights(self) -> list[FloatArray]:
         """All arrays of all layers, live."""
-        self._need_built()
+        self._check_built()
         return [v.array for v in self._variables()]
 
     variables = weights
@@ -257,7 +309,7 @@ class Sequential(Training):
     @property
     def trainable_weights(self) -> list[FloatArray]:
         """Those that learn, live."""
-        self._need_built()
+        self._check_built()
         return [v.array for v in self._variables() if self._learns(v)]
 
     trainable_variables = trainable_weights
@@ -265,7 +317,7 @@ class Sequential(Training):
     @property
     def non_trainable_weights(self) -> list[FloatArray]:
         """Those that do not: frozen ones and moving statistics, live."""
-        self._need_built()
+        self._check_built()
         return [v.array for v in self._variables() if not self._learns(v)]
 
     non_trainable_variables = non_trainable_weights
@@ -294,7 +346,7 @@ class Sequential(Training):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all arrays, from arrays of the same shapes in the order of `weights`."""
-        self._need_built()
+        self._check_built()
         set_arrays(self._variables(), weights, self.name)
 
     def count_params(self) -> int:
@@ -328,6 +380,25 @@ class Sequential(Training):
         y: FloatArray = engine.call(array)
         return y
 
+    def _run_layer(self, layer: Layer, x: Any, training: bool) -> FloatArray:
+        """The output of one of the layers for a batch, from the weights as they lie here."""
+        self._need_built()
+        self._refuse_while_fitted()
+        shape = layer._input_shape
+        assert shape is not None
+        array = _data.precision(_data.inputs(x, "x", shape, layer.name), self._dtype)
+        builder = Builder(shape)
+        builder.last_layer = True
+        y = builder.output = layer.lower(builder, builder.input)
+        engine = Engine(
+            builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
+            [op.get("layer") for op in builder.ops], shape, y.shape, y.buffer,
+        )  # fmt: skip
+        if not _validate.flag(training, "training"):
+            return engine.call(array)  # type: ignore[no-any-return]
+        self._forwards += 1
+        return engine.start_tape(array, True, self._forwards - 1)[0]  # type: ignore[no-any-return]
+
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
         """The output for a batch, and a tape: ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds
         the weights' gradients to `grads`. Each tape has memory of its own; `zero_grad` begins anew.
@@ -344,20 +415,20 @@ class Sequential(Training):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        self._need_built()
+        self._check_built()
         assert self._input is not None
         return (None, *self._input)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        self._need_built()
+        self._check_built()
         assert self._output is not None
         return (None, *self._output)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """The output's shape for inputs of a shape; both begin with the batch."""
         shape = tuple(input_shape)[1:]
-        for layer in self.layers:
+        for layer in self._stack:
             shape = layer._output_of(shape)  # type: ignore[arg-type]
         return (input_shape[0], *shape)
 
@@ -380,7 +451,12 @@ class Sequential(Training):
             "trainable": self.trainable,
             "seed": self.seed,
             "dtype": self.dtype,
-            "layers": [layer_module.serialize(layer) for layer in self._layers],
+            "layers": [
+                _objects.serialize(layer.model, "fastnn")
+                if isinstance(layer, ModelLayer)
+                else layer_module.serialize(layer)
+                for layer in self._layers
+            ],
         }
         if self._input is not None:
             config["build_input_shape"] = [None, *self._input]
@@ -391,7 +467,12 @@ class Sequential(Training):
         """The model that `get_config` describes, with first values as its seed gives them."""
         described = dict(config)
         shape = described.pop("build_input_shape", None)
-        described["layers"] = [layer_module.deserialize(one, custom_objects) for one in described["layers"]]
+        described["layers"] = [
+            Sequential.from_config(one["config"], custom_objects)
+            if one["class_name"] == "Sequential"
+            else layer_module.deserialize(one, custom_objects)
+            for one in described["layers"]
+        ]
         model = cls(**described)
         if shape is not None and not model.built:
             model.build(shape)
@@ -420,3 +501,8 @@ class Sequential(Training):
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def _shown(layer: Layer) -> Any:
+    """A layer as users know it."""
+    return layer.model if isinstance(layer, ModelLayer) else layer

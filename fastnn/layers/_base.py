@@ -47,8 +47,8 @@ class Layer:
         Unique in a model; the class's own with a number if there is none.
     trainable : bool
         False freezes the weights. Read when a model is compiled.
-    dtype : str or dtype, optional
-        Accepted for Keras's sake; a layer computes in its model's dtype.
+    dtype : {"float32", "float64"}, optional
+        A layer computes in its model's dtype, which is that of its layers if it was given none itself.
     input_shape : tuple, optional
         Of one sample: builds the model at once where this is its first layer.
 
@@ -92,12 +92,25 @@ class Layer:
         if input_dim is not None:
             input_shape = (input_dim,)
         self._given_shape = None if input_shape is None else sample_shape(input_shape, "input_shape")
-        self._dtype = np.dtype(np.float32) if dtype is None else _validate.float_dtype(dtype)
+        self._given_dtype = None if dtype is None else _validate.float_dtype(dtype)
+        self._dtype = self._given_dtype or np.dtype(np.float32)
         self._input_shape: Shape | None = None
         self._number: Any = None  # of the layer in its model: what its random streams are keyed by
         self._model_seed: int | None = None
         self._next_variable = 0
         self._budget: int | None = None  # elements that weights may have where a file brings them: no values are made
+        self._model: Any = None  # a weak reference to the model in whose memory the weights lie
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights learn. Set, it is set for all layers inside this one too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = _validate.flag(value, "trainable")
+        for layer in self._layers:
+            layer.trainable = value
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -155,6 +168,9 @@ class Layer:
         if gradient.shape != target.shape:
             raise ValueError(f"gradient: expected shape {target.shape}, that of {variable.path}, got {gradient.shape}")
         target += gradient
+
+    def _weights_set(self) -> None:
+        """Called after the weights were set from outside."""
 
     def _moved(self) -> None:
         """The arrays of the variables are others now."""
@@ -280,7 +296,11 @@ class Layer:
         """The layer's output for a batch, by itself: it is built for x's shape by the first call."""
         from fastnn.models import Sequential
 
-        model = self.__dict__.get("_alone")
+        alone = self.__dict__.get("_alone")
+        owner = None if self._model is None else self._model()
+        if owner is not None and owner is not alone:
+            return owner._run_layer(self, x, training)  # type: ignore[no-any-return]
+        model = alone
         if model is None:
             model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
             object.__setattr__(self, "_alone", model)
@@ -343,3 +363,5 @@ def set_arrays(variables: Sequence[Variable], weights: Sequence[Any], owner: str
         values.append(array)
     for variable, array in zip(variables, values, strict=True):
         variable.array[...] = array
+    for layer in {id(v.layer): v.layer for v in variables}.values():
+        layer._weights_set()

@@ -21,11 +21,16 @@ def as_layers(layers: Any, name: str) -> list[Layer]:
 class _Branching(Layer):
     """A layer with branches, each a list of layers."""
 
-    _branches: list[list[Layer]]
+    _branches: Sequence[list[Layer]] = ()
 
     @property
     def _layers(self) -> list[Layer]:
         return [layer for branch in self._branches for layer in branch]
+
+    def _take(self, branches: Sequence[list[Layer]]) -> None:
+        self._branches = branches
+        if not self.trainable:
+            self.trainable = False  # for those inside
 
     def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
         self._dtype, self._model_seed, self._number, self._input_shape = dtype, seed, number, shape
@@ -77,12 +82,12 @@ class Residual(_Branching):
         self.layers = as_layers(layers, "layers")
         self.projection = None if projection is None else _validate.choice(projection, "projection", ("dense",))
         self._skip: list[Layer] = []
-        self._branches = [self.layers, self._skip]
+        self._take([self.layers, self._skip])
 
     def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
         if self.projection and not self._skip:
             units = self._through(self.layers, self._shapes(shape, dtype, seed))[-1]
-            self._skip.append(Dense(units, use_bias=False, name=f"{self.name}_projection"))
+            self._skip.append(Dense(units, use_bias=False, name=f"{self.name}_projection", trainable=self.trainable))
         return super()._build(shape, dtype, seed, number, variables)
 
     def _shapes(self, shape: Shape, dtype: Any, seed: int | None) -> Shape:
@@ -132,10 +137,10 @@ class Parallel(_Branching):
 
     def __init__(self, branches: Sequence[Layer | Sequence[Layer]], merge: str = "add", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
-        if not self._branches:
+        self.branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
+        if not self.branches:
             raise ValueError("branches: expected at least one, got none")
-        self.branches = self._branches
+        self._take(self.branches)
         self.merge = _validate.choice(merge, "merge", ("add", "concatenate"))
 
     def _output_of(self, shape: Shape) -> Shape:
@@ -170,6 +175,32 @@ class Parallel(_Branching):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(**{**config, "branches": [from_configs(b) for b in config["branches"]]})
+
+
+class ModelLayer(_Branching):
+    """A model as a layer of another model: its layers one after the other, and the weights of both the same."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(name=model.name)
+        self._trainable = model.trainable
+        self._given_shape = model._input or model._given_shape()
+        self.model = model
+        self._branches = [model._stack]
+
+    def _output_of(self, shape: Shape) -> Shape:
+        if self._given_shape not in (None, shape):
+            raise ValueError(f"{self.name}: takes samples of shape {self._given_shape}, got {shape}")
+        return self._through(self._layers, shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *self._output_of(tuple(input_shape[1:])))
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        last = builder.last_layer
+        for layer in self._layers:
+            builder.layer, builder.last_layer = layer.name, last and layer is self._layers[-1]
+            x = layer.lower(builder, x)
+        return x
 
 
 def configs(layers: Sequence[Layer]) -> list[dict[str, Any]]:

@@ -123,6 +123,9 @@ class Reshape(Layer):
         return Tensor(x.buffer, self._output_of(x.shape))
 
 
+_CONSTANTS = ("mean", "variance", "scale", "offset")
+
+
 class _Affine(Layer):
     """x scaled and shifted by constants for each column: batch normalisation by given statistics."""
 
@@ -132,18 +135,22 @@ class _Affine(Layer):
 
     def build(self, input_shape: Shape) -> None:
         n = input_shape[-1] if len(input_shape) > 1 else 1
-        for name, value in zip(("mean", "variance", "scale", "offset"), self._statistics(input_shape), strict=True):
+        for name, value in zip(_CONSTANTS, self._statistics(input_shape), strict=True):
             array = self.add_weight((n,), "zeros", trainable=False, name=name)
             if self._budget is None:
                 array[...] = value
             else:  # no tensor of the file is this one's
                 self._variables[-1].array = np.array(np.broadcast_to(value, (n,)), self._dtype)
 
+    def _set_constants(self) -> None:
+        for variable, value in zip(self._variables, self._statistics(()), strict=False):
+            variable.array[...] = value
+
     def _all_variables(self) -> list[Any]:
-        return []  # constants of the layer and no weights of the model; Normalization says otherwise
+        return self._variables[len(_CONSTANTS) :]  # the constants are no weights of the model
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
-        mean, variance, scale, offset = self._variables
+        mean, variance, scale, offset = self._variables[: len(_CONSTANTS)]
         return builder.op(
             "batch_norm", x, x.shape, w=scale, b=offset, mean=mean.offset, variance=variance.offset, of_batch=False,
             parameters=(0.0, 0.0), sized=6 * x.columns,
@@ -184,7 +191,8 @@ class Normalization(_Affine):
     axis : int or None
         -1 for statistics of each element of the last axis, None for one mean and variance of everything.
     mean, variance : float or array, optional
-        Both or neither.
+        Both or neither. Without them the layer has three weights that do not learn: the mean and variance that `adapt`
+        found, and of how many numbers.
     invert : bool
         The reverse: x * sqrt(variance) + mean.
 
@@ -207,6 +215,28 @@ class Normalization(_Affine):
         if (mean is None) != (variance is None):
             raise ValueError("mean, variance: both or neither can be given")
         self._given = None if mean is None else (np.asarray(mean, np.float64), np.asarray(variance, np.float64))
+        self._config = None if self._given is None else [array.tolist() for array in self._given]
+        self._count = 0
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        if self._config is None:
+            statistics = () if self.axis is None else input_shape[-1:]
+            for name in ("adapted_mean", "adapted_variance"):
+                self.add_weight(statistics, "zeros", trainable=False, name=name)
+            self.add_weight((), "zeros", trainable=False, name="count")
+            self._set_weights()
+
+    def _set_weights(self) -> None:
+        """The weights from what adapt has found: mean 0 and variance 1 before."""
+        mean, variance = (0.0, 1.0) if self._given is None else self._given
+        for variable, value in zip(self._variables[len(_CONSTANTS) :], (mean, variance, self._count), strict=True):
+            variable.array[...] = value
+
+    def _weights_set(self) -> None:
+        mean, variance, count = (v.array.astype(np.float64) for v in self._all_variables())
+        self._given, self._count = (mean, variance), int(count)
+        self._set_constants()
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass."""
@@ -228,10 +258,11 @@ class Normalization(_Affine):
             count += n
         if not count:
             raise ValueError("data: no samples to take a mean of")
-        self._given = np.asarray(mean), np.asarray(squares / count)
+        self._given, self._count = (np.asarray(mean), np.asarray(squares / count)), count
         if self.built:
-            for variable, value in zip(self._variables, self._statistics(()), strict=True):
-                variable.array[...] = value
+            self._set_constants()
+            if self._config is None:
+                self._set_weights()
 
     @property
     def mean(self) -> Any:
@@ -254,7 +285,7 @@ class Normalization(_Affine):
         return mean, deviation**2, 1.0, 0.0
 
     def get_config(self) -> dict[str, Any]:
-        given = (None, None) if self._given is None else (self._given[0].tolist(), self._given[1].tolist())
+        given = self._config or (None, None)
         return super().get_config() | {
             "axis": self.axis, "mean": given[0], "variance": given[1], "invert": self.invert,
         }  # fmt: skip

@@ -1,0 +1,123 @@
+"""Loops of one's own, and losses and metrics of one's own."""
+
+import numpy as np
+
+from snippets.recording import Exactly, table
+
+
+def small(keras, **options):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse", **options)
+    return model
+
+
+def train_on_batches(keras):
+    x, y = table()
+    model = small(keras, metrics=["mae"])
+    found = []
+    for begin in range(0, 48, 16):
+        rows = slice(begin, begin + 16)
+        found.append(model.train_on_batch(x[rows], y[rows]))
+    found.append(model.train_on_batch(x, y, sample_weight=np.ones(48), return_dict=True))
+    return found, int(model.optimizer.iterations)
+
+
+def train_on_batches_without_metrics(keras):
+    x, y = table()
+    model = small(keras)
+    return model.train_on_batch(x, y), model.test_on_batch(x, y), model.test_on_batch(x, y, return_dict=True)
+
+
+def test_on_batches(keras):
+    x, y = table()
+    model = small(keras, metrics=["mae"])
+    return model.test_on_batch(x, y), model.test_on_batch(x, y, return_dict=True), model.predict_on_batch(x)
+
+
+def weights_of_classes_on_batches(keras):
+    x, y = table(classes=2)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model.train_on_batch(x, y, class_weight={0: 1.0, 1: 3.0}), model.train_on_batch(x, y, return_dict=True)
+
+
+def reset_between_epochs(keras):
+    x, y = table()
+    model = small(keras, metrics=["mae"])
+    model.optimizer.learning_rate = 0.0
+    first = model.train_on_batch(x[:16], y[:16])
+    both = model.train_on_batch(x[16:], y[16:])
+    model.reset_metrics()
+    again = model.train_on_batch(x[:16], y[:16])
+    return bool(np.allclose(first, again)), bool(np.allclose(first, both))
+
+
+def steps_are_remembered(keras):
+    x, y = table()
+    model = small(keras)
+    model.fit(x, y, batch_size=16, verbose=0)
+    model.train_on_batch(x[:16], y[:16])
+    return int(model.optimizer.iterations)
+
+
+def metric_by_function(keras):
+    def largest(y_true, y_pred):
+        return abs(y_true - y_pred).max(axis=-1)
+
+    x, y = table()
+    model = small(keras, metrics=[largest, keras.metrics.MeanMetricWrapper(largest, name="wrapped")])
+    return model.fit(x, y, validation_split=0.25, verbose=0), model.evaluate(x, y, verbose=0)
+
+
+def metric_by_class(keras):
+    class Bias(keras.metrics.Metric):
+        def __init__(self, name="bias", **options):
+            super().__init__(name=name, **options)
+            self.total = self.add_weight(name="total", initializer="zeros")
+            self.count = self.add_weight(name="count", initializer="zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.total.assign_add((y_pred - y_true).sum())
+            self.count.assign_add(float(y_true.shape[0]))
+
+        def result(self):
+            return self.total / self.count
+
+    x, y = table()
+    model = small(keras, metrics=[Bias(), Bias(name="again")])
+    return model.fit(x, y, epochs=2, verbose=0), model.evaluate(x, y, verbose=0, return_dict=True)
+
+
+def metric_of_means(keras):
+    class Spread(keras.metrics.Mean):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            return super().update_state((y_pred - y_true) ** 2, sample_weight)
+
+    x, y = table()
+    model = small(keras, metrics=[Spread(name="spread")])
+    return model.fit(x, y, verbose=0), model.evaluate(x, y, verbose=0)
+
+
+def metrics_by_hand(keras):
+    metric = keras.metrics.MeanSquaredError()
+    metric.update_state([[0.0], [1.0]], [[1.0], [1.0]])
+    first = float(metric.result())
+    metric.reset_state()
+    metric.update_state([[0.0]], [[2.0]], sample_weight=[0.5])
+    return Exactly(first), Exactly(float(metric.result())), metric.name, type(metric.get_config()).__name__
+
+
+def losses_by_hand(keras):
+    y, p = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.2, 0.8], [0.6, 0.4]])
+    found = []
+    for name in (
+        "MeanSquaredError",
+        "Huber",
+        "LogCosh",
+        "BinaryCrossentropy",
+        "CategoricalCrossentropy",
+        "KLDivergence",
+    ):
+        loss = getattr(keras.losses, name)(reduction="sum")
+        found.append((name, Exactly(float(loss(y, p))), loss.name))
+    return found, Exactly(keras.losses.mean_squared_error(y, p))
