@@ -400,8 +400,10 @@ class Sequential(Training):
         return engine.start_tape(array, True, self._forwards - 1)[0]  # type: ignore[no-any-return]
 
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
-        """The output for a batch, and a tape: ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds
-        the weights' gradients to `grads`. Each tape has memory of its own; `zero_grad` begins anew.
+        """The output for a batch, and a tape.
+
+        ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds the weights' gradients to `grads`.
+        Each tape has memory of its own; `zero_grad` begins anew.
         """
         self._refuse_while_fitted()
         array = _data.precision(self._inputs(x), self._dtype)

@@ -225,7 +225,8 @@ class Normalization(_Affine):
             for name in ("adapted_mean", "adapted_variance"):
                 self.add_weight(statistics, "zeros", trainable=False, name=name)
             self.add_weight((), "zeros", trainable=False, name="count")
-            self._set_weights()
+            if self._budget is None:  # else a file brings them
+                self._set_weights()
 
     def _set_weights(self) -> None:
         """The weights from what adapt has found: mean 0 and variance 1 before."""
