@@ -1,6 +1,5 @@
 """Small things that programs around a model need."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ def set_random_seed(seed: int) -> None:
         0 .. 2**32 - 1: NumPy's generator takes no more.
     """
     seed = _validate.integer(seed, "seed", minimum=0, maximum=2**32 - 1)
+    import random  # here, as nothing else needs it and it would slow down every import of fastnn
+
     random.seed(seed)
     np.random.seed(seed)
     _random.set_seed(seed)
