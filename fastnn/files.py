@@ -279,7 +279,7 @@ def load(path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bo
         raise
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError) as error:
         raise FormatError(
-            f"{path}: the layers cannot be made (classes of your own have to be passed in custom_objects): {_short(error)}"
+            f"{path}: the layers cannot be made (pass classes of your own in custom_objects): {_short(error)}"
         ) from None
     own = {name: value for name, value in tensors.items() if not name.startswith("optimizer/")}
     _fill(model, own, str(path))

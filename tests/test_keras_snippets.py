@@ -11,9 +11,9 @@ import warnings
 
 import numpy as np
 import pytest
+from snippets.recording import Exactly
 
 import fastnn
-from snippets.recording import Exactly
 
 MODULES = ("tasks", "building", "fitting", "calling_back", "optimizing", "stacking", "looping")
 HELPERS = {"table", "recorder", "small", "trained", "totals", "totals_before"}

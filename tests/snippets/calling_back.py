@@ -4,8 +4,6 @@ import csv
 import pathlib
 import tempfile
 
-import numpy as np
-
 from snippets.recording import Exactly, recorder, table
 
 

@@ -1,7 +1,6 @@
 """Optimizers and their options, schedules, penalties, constraints and first values."""
 
 import numpy as np
-
 from snippets.recording import Exactly, table
 
 

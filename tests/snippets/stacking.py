@@ -1,7 +1,6 @@
 """The layers that dense networks are made of, and what freezing does to them."""
 
 import numpy as np
-
 from snippets.building import totals
 from snippets.recording import Exactly, table
 
