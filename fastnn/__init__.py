@@ -17,6 +17,7 @@ from fastnn import (
 from fastnn._core.kernels import cpu_info, get_num_threads, set_num_threads
 from fastnn._random import set_seed
 from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
+from fastnn.files import load
 from fastnn.layers import Dense, Input, Layer
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
@@ -41,6 +42,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "layers",
+    "load",
     "losses",
     "metrics",
     "models",

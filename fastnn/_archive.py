@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastnn.errors import FormatError
 
-__all__ = ["partial_path", "read", "write"]
+__all__ = ["partial_path", "read", "sync_folder", "write"]
 
 _INDEX = "index.json"
 _DAMAGE = (
@@ -81,7 +81,7 @@ def partial_path(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a renaming durable: it is the folder's content. Windows neither needs nor allows it."""
     if os.name == "nt":
         return
@@ -116,7 +116,7 @@ def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read(path: Path) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import _validate, losses, metrics as metric_module
 from fastnn._core import losses as _core_losses, metrics as _core_metrics
 from fastnn._core.train import Trainer
-from fastnn.losses._base import KINDS, Loss, TableSamples
+from fastnn.losses._base import KINDS, Loss, TableLoss, TableSamples
 
 # Activations of the last op that a loss takes the place of: it is computed from what they read.
 FUSED = {
@@ -158,6 +158,8 @@ class Plan:
                 "reduction": self.loss.reduction,
                 "ignored": getattr(self.loss, "ignore_class", None),
                 "weight": self.weight,
+                "quick": type(self.loss)._check is TableLoss._check or isinstance(self.loss, losses.BinaryCrossentropy),
+                "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
             }
         native, python = [], []
         for m, weighted in self.metrics if counting else []:

@@ -7,7 +7,6 @@ batch; whether the arrays suit the model is the model's to see.
 import collections
 import itertools
 import operator
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
+from fastnn._warnings import warn
 from fastnn.utils import PyDataset
 
 __all__ = ["Batch", "Stream", "gives_batches"]
@@ -169,7 +169,7 @@ class Stream:
             self.exhausted = not self.reiterable
             wanted = "more" if goal is None else f"{goal} for each epoch"
             cure = "give it fewer steps, or more batches" if self.reiterable else "training or evaluation stops here"
-            warnings.warn(f"{self.name} ran out of data: it gave {given} batches, not {wanted}; {cure}", stacklevel=4)
+            warn(f"{self.name} ran out of data: it gave {given} batches, not {wanted}; {cure}")
 
     def epoch_begin(self) -> None:
         """Tell the source that an epoch begins, if it listens."""

@@ -477,6 +477,10 @@ class Training:
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch. Returns the means of the loss and the metrics since `reset_metrics`, as Keras."""
+        if sample_weight is None and class_weight is None and self._quick_step(x, y):
+            assert self._plan is not None
+            logs = self._plan.logs()
+            return dict(sorted(logs.items())) if return_dict else _flat(logs)
         with self._alone("train_on_batch"):
             n = len(x) if hasattr(x, "__len__") else 0
             batches = self._batches(x, y, sample_weight, class_weight, max(1, n))
@@ -489,6 +493,25 @@ class Training:
                 raise self._diverged(trainer, 0, self.optimizer._steps) from None
             logs = plan.logs()
         return dict(sorted(logs.items())) if return_dict else _flat(logs)
+
+    def _quick_step(self, x: Any, y: Any) -> bool:
+        """A step that needs no preparation, because one of its like came before; False, and nothing done, otherwise."""
+        plan, optimizer = self._plan, self.optimizer
+        if plan is None or plan.trainers[0] is None or optimizer._stale or type(optimizer._learning_rate) is not float:
+            return False
+        if not self._lock.acquire(blocking=False):
+            return False
+        trainer = plan.trainers[0]
+        try:
+            self._owner = threading.get_ident()
+            done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
+            self._forwards += done
+        except NotFinite:
+            raise self._diverged(trainer, 0, optimizer._steps) from None
+        finally:
+            self._owner = None
+            self._lock.release()
+        return done
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""

@@ -1,5 +1,6 @@
 """Sequential: a stack of layers as one model."""
 
+import math
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _objects, _random, _validate, layers as layer_module
+from fastnn import _data, _objects, _random, _validate, files
+from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._program import Builder, Variable
 from fastnn._training import Training
@@ -18,7 +20,9 @@ from fastnn.layers import InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
 from fastnn.layers._branches import ModelLayer
 
-__all__ = ["Sequential"]
+__all__ = ["Sequential", "load_model"]
+
+load_model = files.load
 
 
 class Sequential(Training):
@@ -199,15 +203,21 @@ class Sequential(Training):
             given = self._given_shape()
             if given is not None and given != shape:
                 raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
-            inside, variables = shape, 0
-            for number, layer in enumerate(self._stack):
-                try:
-                    variables = layer._build(inside, self._dtype, self.seed, number, variables)
-                    inside = layer._output_of(inside)
-                except ValueError as error:
-                    raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
-            self._input, self._output = shape, inside
+            self._build_shapes(shape)
             self._make_engine()
+
+    def _build_shapes(self, shape: Shape, most: int | None = None) -> None:
+        """Build the layers one after the other; no sample on the way may have more than `most` elements."""
+        inside, variables = shape, 0
+        for number, layer in enumerate(self._stack):
+            try:
+                variables = layer._build(inside, self._dtype, self.seed, number, variables)
+                inside = layer._output_of(inside)
+            except ValueError as error:
+                raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
+            if most is not None and math.prod(inside) > most:
+                raise ValueError(f"{layer.name}: makes samples of shape {inside}, more than the file accounts for")
+        self._input, self._output = shape, inside
 
     def _make_engine(self) -> None:
         """Lay the weights out by which of them learn, and lower the layers."""
@@ -465,6 +475,27 @@ class Sequential(Training):
         if shape is not None and not model.built:
             model.build(shape)
         return model
+
+    # ---------------------------------------------------------------------------------------------------------- files
+
+    def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write the model to one file, under any name: architecture, weights and, if it is compiled, how it learns.
+
+        The file is written whole or not at all; ``fastnn.load`` reads it.
+        """
+        files.check_overwrite(filepath, overwrite)
+        files.save(self, filepath, _validate.flag(include_optimizer, "include_optimizer"))
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights alone: a plain safetensors file."""
+        files.check_overwrite(filepath, overwrite)
+        files.save_weights(self, filepath)
+
+    def load_weights(self, filepath: Any) -> None:
+        """Set the weights from a file of `save_weights`, or of `save`."""
+        self._refuse_while_fitted()
+        self._need_built()
+        files.load_weights(self, filepath)
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"

@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _random, _validate
+from fastnn._warnings import warn
 
 __all__ = [
     "PyDataset",
@@ -265,10 +265,9 @@ class PyDataset:
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = _validate.integer(max_queue_size, "max_queue_size", minimum=0)
         if self.workers > 1 or use_multiprocessing:
-            warnings.warn(
+            warn(
                 "workers, use_multiprocessing: batches are made one after the other all the same; "
-                "for several at once, pass a DataLoader or another iterable that has workers",
-                stacklevel=3,
+                "for several at once, pass a DataLoader or another iterable that has workers"
             )
 
     def __getitem__(self, index: int) -> Any:

@@ -30,6 +30,7 @@ from fastnn.callbacks import (
     SwapEMAWeights,
     TerminateOnNaN,
 )
+from fastnn.callbacks._base import listed
 
 ROOT = Path(__file__).parent
 
@@ -140,12 +141,51 @@ def test_who_listens_to_batches(items, train, test, predict):
     assert (chain.needs_train_batches, chain.needs_test_batches, chain.needs_predict_batches) == (train, test, predict)
 
 
-def test_a_subclass_that_listens_is_heard(tmp_path):
+def test_a_subclass_that_listens_is_heard():
     class Loud(ModelCheckpoint):
         def on_train_batch_end(self, batch, logs=None):
-            pass
+            super().on_train_batch_end(batch, logs)
 
-    assert CallbackList([Loud("x")]).needs_train_batches
+    for save_freq in ("epoch", 5):
+        chain = CallbackList([Loud("x", save_freq=save_freq)])
+        assert chain.needs_train_batches and chain.train_batches_ahead == 1
+
+
+@pytest.mark.parametrize("backup_every, checkpoint_every", [(3, 5), (1, 4), (7, 7), (100, 10), ("epoch", 6)])
+def test_batches_that_run_at_once(tmp_path, backup_every, checkpoint_every):
+    """Callbacks that save every so many batches need not stop the model at each."""
+    epochs = [4, 9, 1, 6, 13]
+
+    def saves(at_once):
+        done, stops = [], 0
+        model = SimpleNamespace(
+            stop_training=False,
+            save=lambda path: done.append(os.path.basename(path)),
+            training_state=lambda: done.append((epoch, batch)) or {},
+        )
+        chain = CallbackList(
+            [
+                BackupAndRestore(tmp_path / "b", save_freq=backup_every, delete_checkpoint=False),
+                ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=checkpoint_every),
+            ],
+            model=model,
+        )
+        for epoch, steps in enumerate(epochs):
+            chain.on_epoch_begin(epoch)
+            batch = -1
+            while batch < steps - 1:
+                ahead = chain.train_batches_ahead if at_once else 1
+                batch = min(batch + ahead, steps - 1)
+                chain.on_train_batch_end(batch, {"loss": 1.0})
+                stops += 1
+            chain.on_epoch_end(epoch, {"loss": 1.0})
+        return done, stops
+
+    each, at_once = saves(False), saves(True)
+    assert at_once[0] == each[0]
+    assert at_once[1] == each[1] if 1 in (backup_every, checkpoint_every) else at_once[1] < each[1]
+    assert CallbackList([EarlyStopping()]).train_batches_ahead is None
+    assert CallbackList([ModelCheckpoint("x", save_freq=9), TerminateOnNaN()]).train_batches_ahead == 1
 
 
 def test_the_list():
@@ -189,6 +229,23 @@ def test_a_callback_of_ones_own_need_not_call_super():
     own = Own()
     CallbackList([own], model=(model := SimpleNamespace()), epochs=3).on_epoch_end(1)
     assert own.seen == [(1, model, {"epochs": 3})]
+
+
+def test_what_fit_makes_of_its_argument():
+    model, own = SimpleNamespace(), Callback()
+    for given, count in ((None, 1), (own, 2), ([own], 2), ((own, [History()]), 2), (iter([own]), 2)):
+        chain = listed(given, model, epochs=3)
+        assert len(chain) == count and chain.params == {"epochs": 3} and isinstance(model.history, History)
+    chain = CallbackList([own])
+    assert listed(chain, model, epochs=2) is chain and own.model is model and own.params == {"epochs": 2}
+
+
+def test_warnings_point_at_the_caller():
+    stopping = EarlyStopping("val_loss")
+    chain = CallbackList([stopping], model=Model())
+    with pytest.warns(UserWarning, match="no 'val_loss'") as caught:
+        chain.on_epoch_end(0, {"loss": 1.0})
+    assert caught[0].filename == __file__
 
 
 def test_progress_is_no_callback():

@@ -110,24 +110,29 @@ cdef Table table_of(cnp.ndarray array, type_of_target) except *:
     return t
 
 
+cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil:
+    """Whether none of x has an exponent of all ones, as NaN and the infinities do."""
+    cdef ptrdiff_t i
+    cdef int32_t bad = 0
+    cdef int64_t long_bad = 0, exponent = <int64_t>0x7FF << 52
+    cdef const int32_t *words = <const int32_t *>x
+    cdef const int64_t *long_words = <const int64_t *>x
+    if real is float:
+        for i in range(n):
+            bad |= (words[i] & 0x7F800000) == 0x7F800000
+    else:
+        for i in range(n):
+            long_bad |= (long_words[i] & exponent) == exponent
+    return not (bad or long_bad)
+
+
 def all_finite(const real[::1] x) -> bool:
     """Whether x holds no NaN and no infinity."""
-    cdef ptrdiff_t i, n = x.shape[0]
-    cdef int64_t bad = 0, exponent = <int64_t>0x7FF << 52
-    cdef const int32_t *words
-    cdef const int64_t *long_words
-    if n == 0:
-        return True
-    with nogil:
-        if real is float:
-            words = <const int32_t *>&x[0]
-            for i in range(n):
-                bad |= (words[i] & 0x7F800000) == 0x7F800000
-        else:
-            long_words = <const int64_t *>&x[0]
-            for i in range(n):
-                bad |= (long_words[i] & exponent) == exponent
-    return not bad
+    cdef bint finite = True
+    if x.shape[0]:
+        with nogil:
+            finite = is_finite(&x[0], x.shape[0])
+    return finite
 
 
 @cython.final
@@ -180,6 +185,7 @@ cdef struct Objective:
     bint ignores
     int32_t ignored               # the label that counts for nothing
     double weight                 # what the loss counts for
+    bint in_unit                  # y_true must lie in [0, 1]
 
 cdef struct Metric:
     bint is_loss                  # a row of losses.def, else a kind of _core/metrics
@@ -364,6 +370,28 @@ cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, con
     return batch
 
 
+cdef bint is_fit(const Objective *o, ptrdiff_t n, const real *y) noexcept nogil:
+    """Whether y_true is finite, and in [0, 1] where it must be."""
+    cdef ptrdiff_t i
+    cdef int outside = 0
+    if not is_finite(y, n):
+        return False
+    if o.in_unit:
+        for i in range(n):
+            outside |= not 0 <= y[i] <= 1
+    return not outside
+
+
+cdef bint take_labels(const Objective *o, ptrdiff_t rows, const number *y, int32_t *labels) noexcept nogil:
+    """Labels as int32; False if one of them is no class."""
+    cdef ptrdiff_t i
+    cdef bint bad = False
+    for i in range(rows * o.rows):
+        labels[i] = <int32_t>y[i]
+        bad |= not (0 <= y[i] < o.d or o.ignores and y[i] == o.ignored)
+    return not bad
+
+
 # ---------------------------------------------------------------------------------------------------------- the trainer
 
 class NotFinite(ArithmeticError):
@@ -386,6 +414,7 @@ cdef class Trainer:
     cdef readonly ptrdiff_t true_size       # elements of y_true a sample
     cdef readonly bint in_python
     cdef bint long_steps
+    cdef bint quick                         # quick_step knows all that y_true must be
     cdef readonly object python_loss, python_metrics, python_update, python_penalty
     cdef object states                      # of the metrics, which the job points into
     cdef Workspace workspace
@@ -410,6 +439,7 @@ cdef class Trainer:
                 o.parameters[i] = value
             o.reduction, o.weight = REDUCTIONS[objective["reduction"]], objective["weight"]
             o.ignores, o.ignored = objective["ignored"] is not None, objective["ignored"] or 0
+            self.quick, o.in_unit = objective["quick"], objective["in_unit"]
         else:
             self.python_loss = objective
         self.states = [fields["state"] for fields in metrics]
@@ -530,6 +560,75 @@ cdef class Trainer:
             raise NotFinite(f"batch {batch}: the loss is {job.loss}", batch)
         failed(status)
         return batch
+
+    cdef ptrdiff_t quick_rows(self, x, y) except -1:
+        """How many samples x and y hold, if they are just as a step takes them; 0 if they are not, or may not be."""
+        cdef Engine engine = self.engine
+        cdef Objective *o = &self.job.objective
+        cdef cnp.ndarray array, truth
+        cdef int kind = <int>cnp.NPY_FLOAT64 if engine.wide else <int>cnp.NPY_FLOAT32, i
+        cdef ptrdiff_t rows
+        cdef bint finite
+        if not self.quick or self.in_python or self.long_steps or type(x) is not cnp.ndarray or type(y) is not cnp.ndarray:
+            return 0
+        array, truth = x, y
+        if (cnp.PyArray_TYPE(array) != kind or not cnp.PyArray_ISCARRAY_RO(array)
+                or cnp.PyArray_NDIM(array) != engine.input_axes + 1):
+            return 0
+        for i in range(1, engine.input_axes + 1):
+            if cnp.PyArray_DIM(array, i) != engine.input_dims[i]:
+                return 0
+        rows = cnp.PyArray_DIM(array, 0)
+        if (not cnp.PyArray_ISCARRAY_RO(truth) or cnp.PyArray_NDIM(truth) == 0 or cnp.PyArray_DIM(truth, 0) != rows
+                or cnp.PyArray_NDIM(truth) != engine.output_axes + (not o.labels)
+                or cnp.PyArray_SIZE(truth) != rows * self.true_size):
+            return 0
+        if not o.labels and cnp.PyArray_TYPE(truth) != kind:
+            return 0
+        if engine.wide:
+            finite = is_finite(<const double *>cnp.PyArray_DATA(array), rows * engine.input_size)
+            finite = finite and (o.labels or is_fit(o, rows * self.true_size, <const double *>cnp.PyArray_DATA(truth)))
+        else:
+            finite = is_finite(<const float *>cnp.PyArray_DATA(array), rows * engine.input_size)
+            finite = finite and (o.labels or is_fit(o, rows * self.true_size, <const float *>cnp.PyArray_DATA(truth)))
+        return rows if finite else 0
+
+    def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
+        """A step on one batch, if x and y are just as the engine takes them; False, and nothing done, if not."""
+        cdef Job *job = &self.job
+        cdef ptrdiff_t rows = self.quick_rows(x, y)
+        cdef int status
+        if rows == 0:
+            return False
+        self.make_room(rows)
+        self.engine.begin(&job.run, self.workspace, True, 0)
+        job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
+        if job.objective.labels:
+            kind = cnp.PyArray_TYPE(<cnp.ndarray>y)
+            if kind == cnp.NPY_INT64:
+                if not take_labels(&job.objective, rows, <const int64_t *>job.y.data, <int32_t *>job.truth_room):
+                    return False
+            elif kind == cnp.NPY_INT32:
+                if not take_labels(&job.objective, rows, <const int32_t *>job.y.data, <int32_t *>job.truth_room):
+                    return False
+            else:
+                return False
+            job.y.data = <const char *>job.truth_room
+        job.run.training, job.run.forwards = True, forwards
+        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients)
+        job.x.data, job.x.source, job.x.contiguous = <const char *>cnp.PyArray_DATA(<cnp.ndarray>x), COPIED, True
+        job.y.contiguous, job.w.data, job.order = True, NULL, NULL
+        job.n = job.size = rows
+        job.lr = lr
+        with nogil:
+            if self.engine.wide:
+                status = one_batch(job, 0, True, <const double *>NULL)
+            else:
+                status = one_batch(job, 0, True, <const float *>NULL)
+        if status == NOT_FINITE:
+            raise NotFinite(f"the loss is {job.loss}", 0)
+        failed(status)
+        return True
 
     cdef int64_t run_in_parts(self, int64_t batch, int64_t end, bint learns, const double *rates,
                               int64_t patience) except -1:

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
 from fastnn import _archive, _validate
+from fastnn._warnings import warn
 from fastnn.callbacks._base import Callback, CallbackList, Logs
 from fastnn.callbacks._monitors import BatchCounter
 from fastnn.errors import FormatError
@@ -74,6 +74,10 @@ class BackupAndRestore(Callback):
             return self._counter.every is not None
         return super()._listens(hook)
 
+    def _batches_ahead(self) -> int:
+        own = type(self).on_train_batch_end is BackupAndRestore.on_train_batch_end
+        return self._counter.ahead() if own else 1
+
     # -------------------------------------------------------------------------------------------------------- loading
 
     @staticmethod
@@ -98,7 +102,7 @@ class BackupAndRestore(Callback):
             if not self._previous.exists():
                 raise
             saved = self._read(self._previous)
-            warnings.warn(f"{error}; training goes on from {self._previous}", stacklevel=2)
+            warn(f"{error}; training goes on from {self._previous}")
             return saved
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -148,7 +152,9 @@ class BackupAndRestore(Callback):
             "training": self.model.training_state(),
             **({"callbacks": []} if self._list is None else self._list.get_state()),
         }
-        os.makedirs(self.backup_dir, exist_ok=True)
+        if not os.path.isdir(self.backup_dir):
+            os.makedirs(self.backup_dir)
+            _archive.sync_folder(Path(self.backup_dir).absolute().parent)
         keep = self._previous if self.double_checkpoint else None
         _archive.write(self._path, state, "the training state", keep_previous=keep)
 

@@ -27,6 +27,7 @@ HOOKS = (
     "on_batch_begin",
     "on_batch_end",
 )
+_TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
 class Callback:
@@ -39,8 +40,6 @@ class Callback:
     ----------
     params : dict or None
         What fit was called with: "verbose", "epochs", "steps".
-    model : Sequential or None
-        The model that is trained. Setting ``model.stop_training = True`` ends the fit.
 
     Notes
     -----
@@ -77,7 +76,7 @@ class Callback:
 
     @property
     def model(self) -> Any:
-        """The model that set_model was given."""
+        """The model that is trained. Setting ``self.model.stop_training = True`` ends the fit."""
         return self._model
 
     def get_state(self) -> dict[str, Any]:
@@ -104,7 +103,7 @@ class Callback:
         """Called at the beginning of an epoch, which are counted from 0, and again where a fit resumes within one."""
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Called at the end of an epoch, after validation, with the loss and metrics and their "val_" like."""
+        """Called at the end of an epoch, after validation, with the loss and metrics, validation's as ``val_...``."""
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """The older name of on_train_batch_begin."""
@@ -394,7 +393,21 @@ class CallbackList(Callback):
     @property
     def needs_train_batches(self) -> bool:
         """Whether any callback wants to hear of each batch of fit."""
-        return self._needs("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        return self._needs(*_TRAIN_BATCH_HOOKS)
+
+    @property
+    def train_batches_ahead(self) -> int | None:
+        """How many batches of fit may run before someone wants to hear of one: 1 where any callback listens to each,
+        None where none does, in between where some save every so many. on_train_batch_end is due after those, and at
+        the latest after the last batch of an epoch.
+        """
+        counts = []
+        for callback in self.callbacks:
+            hooks = [hook for hook in _TRAIN_BATCH_HOOKS if _does(callback, hook)]
+            if hooks:
+                counts_itself = hooks == ["on_train_batch_end"] and hasattr(callback, "_batches_ahead")
+                counts.append(callback._batches_ahead() if counts_itself else 1)
+        return min(counts, default=None)
 
     @property
     def needs_test_batches(self) -> bool:

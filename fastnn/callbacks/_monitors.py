@@ -1,13 +1,13 @@
 """Callbacks that watch a number of the logs get better or not."""
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validate
 from fastnn._progress import say
+from fastnn._warnings import warn
 from fastnn.callbacks._base import Callback, Logs
 
 
@@ -40,10 +40,7 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
-                f"{type(self).__name__}: mode {mode!r} is none of 'auto', 'min' and 'max'; 'auto' is taken",
-                stacklevel=3,
-            )
+            warn(f"{type(self).__name__}: mode {mode!r} is none of 'auto', 'min' and 'max'; 'auto' is taken")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -185,10 +182,7 @@ class EarlyStopping(MonitorCallback):
         """The monitored value; None, with a warning, where the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
-                f"EarlyStopping: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs or {})}",
-                stacklevel=2,
-            )
+            warn(f"EarlyStopping: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs or {})}")
         return value
 
     def get_state(self) -> dict[str, Any]:
@@ -284,10 +278,7 @@ class ReduceLROnPlateau(MonitorCallback):
         rate = logs["learning_rate"] = float(optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
-                f"ReduceLROnPlateau: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs)}",
-                stacklevel=2,
-            )
+            warn(f"ReduceLROnPlateau: the logs have no {self.monitor!r} to monitor; they have {', '.join(logs)}")
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
@@ -341,6 +332,10 @@ class BatchCounter:
         self.seen = 0
         return True
 
+    def ahead(self) -> int:
+        """After how many batches it will be time."""
+        return 1 if self.every is None else self.every - self.seen
+
 
 class ModelCheckpoint(MonitorCallback):
     """Save the model, or its weights, in the course of training.
@@ -393,6 +388,10 @@ class ModelCheckpoint(MonitorCallback):
             return self._counter.every is not None
         return super()._listens(hook)
 
+    def _batches_ahead(self) -> int:
+        own = type(self).on_train_batch_end is ModelCheckpoint.on_train_batch_end
+        return self._counter.ahead() if own else 1
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note which epoch it is, for the path."""
         self._current_epoch = epoch
@@ -404,6 +403,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save, if save_freq is "epoch"."""
+        self._counter.last = None
         if self.save_best_only:
             self._find_direction()
         if self._counter.every is None:
@@ -427,16 +427,14 @@ class ModelCheckpoint(MonitorCallback):
             return True
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: the logs have no {self.monitor!r} to tell which is best, so that every one is saved"
-                f"; they have {', '.join(logs)}",
-                stacklevel=4,
+                f"; they have {', '.join(logs)}"
             )
             return True
         if np.ndim(current) > 0:
-            warnings.warn(
-                f"ModelCheckpoint: {self.monitor!r} is an array, which does not tell which is best; every one is saved",
-                stacklevel=4,
+            warn(
+                f"ModelCheckpoint: {self.monitor!r} is an array, which does not tell which is best; every one is saved"
             )
             return True
         best = "None" if self.best is None else f"{self.best:.5f}"

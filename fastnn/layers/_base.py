@@ -1,5 +1,6 @@
 """The base of all layers: names, shapes and weights, and how a layer becomes ops."""
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -97,6 +98,7 @@ class Layer:
         self._number: Any = None  # of the layer in its model: what its random streams are keyed by
         self._model_seed: int | None = None
         self._next_variable = 0
+        self._budget: int | None = None  # elements that weights may have where a file brings them: no values are made
         self._model: Any = None  # a weak reference to the model in whose memory the weights lie
 
     @property
@@ -135,13 +137,17 @@ class Layer:
         made = initializers.get(initializer)
         seed = self._model_seed
         number, self._next_variable = self._next_variable, self._next_variable + 1
-        if isinstance(made, initializers.RandomInitializer) and not made.is_seeded and seed is not None:
+        if self._budget is not None:
+            if math.prod(shape) > self._budget:
+                raise ValueError(f"{self.name}: a weight of shape {shape} is more than the file holds")
+            values = np.broadcast_to(np.zeros((), self._dtype), shape)
+        elif isinstance(made, initializers.RandomInitializer) and not made.is_seeded and seed is not None:
             values = made.draw(shape, self._dtype, seed, FIRST_VALUES + number)
         else:
             values = np.asarray(made(shape, self._dtype))
         if values.shape != shape:
             raise ValueError(f"initializer: {initializer!r} gave shape {values.shape} for a weight of shape {shape}")
-        array: FloatArray = np.array(values, self._dtype, order="C")
+        array: FloatArray = values if self._budget is not None else np.array(values, self._dtype, order="C")
         variable = Variable(
             self, name or f"weight_{len(self._variables)}", array, _validate.flag(trainable, "trainable"),
             regularizers.get(regularizer), constraints.get(constraint),

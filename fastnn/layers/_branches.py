@@ -187,6 +187,12 @@ class ModelLayer(_Branching):
         self.model = model
         self._branches = [model._stack]
 
+    def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
+        variables = super()._build(shape, dtype, seed, number, variables)
+        if not self.model.built:
+            self.model._input, self.model._output, self.model._lost = shape, self._output_of(shape), True
+        return variables
+
     def _output_of(self, shape: Shape) -> Shape:
         if self._given_shape not in (None, shape):
             raise ValueError(f"{self.name}: takes samples of shape {self._given_shape}, got {shape}")
