@@ -23,6 +23,7 @@ autodoc_typehints = "none"  # the numpydoc sections tell
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+suppress_warnings = ["ref.python"]  # the word dtype in "str or dtype" is that of several classes' attributes
 
 
 def escape_bars(app, what, name, obj, options, lines):

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _validate, losses, metrics as metric_module
-from fastnn._core import losses as _core_losses, metrics as _core_metrics
+from fastnn import _validate, losses
+from fastnn import metrics as metric_module
+from fastnn._core import losses as _core_losses
+from fastnn._core import metrics as _core_metrics
 from fastnn._core.train import Trainer
 from fastnn.losses._base import KINDS, Loss, TableLoss, TableSamples
 
@@ -53,6 +55,7 @@ class Plan:
             if not (isinstance(m, str) and m in BY_SHAPE):
                 metric_module.as_metric(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
+        self.pending: dict[str, Any] | None = None  # sums for trainers that are not made yet
         self.forget()
 
     def forget(self) -> None:
@@ -68,6 +71,8 @@ class Plan:
 
     def reset(self, testing: bool = False) -> None:
         """Begin the means anew."""
+        if not testing:
+            self.pending = None
         trainer = self.trainers[testing]
         if trainer is not None:
             trainer.reset()
@@ -77,7 +82,9 @@ class Plan:
     def logs(self, testing: bool = False) -> dict[str, Any]:
         """The loss and the metrics since reset."""
         trainer = self.trainers[testing]
-        assert trainer is not None
+        if trainer is None:  # gone on with behind the last batch of an epoch, and no batch seen since
+            total, samples = self.pending["loss"] if self.pending else (0.0, 0.0)
+            return {"loss": float(total) / float(samples) if samples else 0.0}
         return {"loss": trainer.loss} | {name: m.result() for name, m in zip(self.names, self.all_metrics, strict=True)}
 
     @property
@@ -102,8 +109,10 @@ class Plan:
         return {"loss": list(sums), "metrics": states}
 
     def set_sums(self, sums: dict[str, Any]) -> None:
-        if self.trainers[0] is not None:
-            self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        if self.trainers[0] is None:
+            self.pending = sums
+            return
+        self.trainers[0].sums = float(sums["loss"][0]), float(sums["loss"][1])
         for i, (m, _) in enumerate(self.metrics):
             for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
                 variable[...] = value
@@ -124,6 +133,9 @@ class Plan:
         self.samples, self.truth_shape = samples, shape
         self.trainers = [self.make_trainer(model), self.make_trainer(model)]
         self.signature = signature
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            self.set_sums(pending)
 
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
@@ -158,7 +170,8 @@ class Plan:
                 "reduction": self.loss.reduction,
                 "ignored": getattr(self.loss, "ignore_class", None),
                 "weight": self.weight,
-                "quick": type(self.loss)._check is TableLoss._check or isinstance(self.loss, losses.BinaryCrossentropy),
+                "quick": getattr(type(self.loss), "_check", None)
+                in (TableLoss._check, losses.BinaryCrossentropy._check),
                 "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
             }
         native, python = [], []

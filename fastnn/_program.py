@@ -1,7 +1,8 @@
 """A model as a program: ops over buffers, and where in a workspace each buffer lies while it lives.
 
-A layer's `lower(builder, tensor)` emits ops and returns the tensor that it makes. Time runs over n ops: op i runs forward
-at time i, the loss at time n, op i backward at time 2n - i. Values and gradients whose times do not meet share memory.
+A layer's `lower(builder, tensor)` emits ops and returns the tensor that it makes. Time runs over n ops: op i runs
+forward at time i, the loss at time n, op i backward at time 2n - i. Values and gradients whose times do not meet share
+memory.
 """
 
 from collections.abc import Iterable
@@ -209,7 +210,11 @@ class Builder:
         keeps = self.keeps(training)
         kept = [Span(keep, i, 2 * n - i if training else i) for i, keep in enumerate(keeps)]
         temporary = [
-            Span(self.sizes[op["input"]] if training and op["adds_dx"] and op["kind"] != "dense" else 0, 2 * n - i, 2 * n - i)
+            Span(
+                self.sizes[op["input"]] if training and op["adds_dx"] and op["kind"] != "dense" else 0,
+                2 * n - i,
+                2 * n - i,
+            )
             for i, op in enumerate(self.ops)
         ]
         planes = lay_out(span for span in [*values, *gradients, *kept, *temporary] if span.size)

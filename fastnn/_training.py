@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _compiled, _data, _random, _validate, optimizers
+from fastnn import _compiled, _data, _validate, optimizers
 from fastnn._core.train import Batches, NotFinite, Trainer
+from fastnn._fit import Fit, batch_size_of, refuse_with_stream
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._validate import FloatArray
-from fastnn.callbacks import CallbackList, History, TerminateOnNaN
+from fastnn.callbacks import CallbackList, History
 from fastnn.errors import DivergenceError, NotCompiledError
 from fastnn.optimizers.schedules import LearningRateSchedule
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SLICE = 0.05  # seconds of training between two looks at signals and progress
 MOST_RATES = 512  # of a schedule that are computed at a time
-ROW_ORDER = 0xFFFFFFFF << 32  # the stream of the order of the samples in epoch 0
 
 
 class Training:
@@ -45,7 +45,6 @@ class Training:
         self._owner: int | None = None  # the thread that fits this model
         self._lock = threading.Lock()
         self._resume: tuple[int, int] | None = None
-        self._place = (0, 0)  # epoch and step
 
     # ------------------------------------------------------------------------------------------------------- compile
 
@@ -264,7 +263,7 @@ class Training:
             ``history.history`` is a dict of lists, one number an epoch.
         """
         with self._alone("fit"):
-            return _Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
+            return Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
                 x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
                 (validation_split, validation_data, validation_batch_size, validation_steps),
             )  # fmt: skip
@@ -302,8 +301,8 @@ class Training:
             else ("every layer's output is finite, so that the loss itself or a penalty is too large")
         )
         return DivergenceError(
-            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this step. "
-            "A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
+            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this "
+            "step. A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
         )
 
     # ------------------------------------------------------------------------------------------------------ evaluate
@@ -325,17 +324,23 @@ class Training:
         The arguments are those of `fit`.
         """
         if kwargs:
-            raise TypeError(f"evaluate: unknown argument {sorted(kwargs)[0]!r}")
+            raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
         self._refuse_while_fitted()
         self._need_compiled()
-        listed = _listed(callbacks, self, verbose=verbose)
+        calls = self._calls(callbacks, verbose)
         if gives_batches(x):
-            _refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
+            refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
             source: Any = Stream(x, "x")
         else:
-            source = self._batches(x, y, sample_weight, None, _size(batch_size))
-        logs = self._test(source, steps, listed, Progress(verbose))
+            source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
+        logs = self._test(source, steps, calls, Progress(verbose))
         return dict(sorted(logs.items())) if return_dict else _flat(logs)  # sorted, as Keras's
+
+    def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
+        """The callbacks of evaluate or predict."""
+        return (
+            callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks, model=self, verbose=verbose)
+        )
 
     def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
         """The logs of a run over batches without learning."""
@@ -410,12 +415,12 @@ class Training:
             Where the result goes: of its shape, C-contiguous and of the model's dtype.
         """
         self._refuse_while_fitted()
-        listed = _listed(callbacks, self, verbose=verbose)
+        calls = self._calls(callbacks, verbose)
         progress = Progress(verbose)
         if gives_batches(x):
             if out is not None:
                 raise ValueError("out: an iterable's number of samples is not known beforehand; leave it out")
-            parts = [np.asarray(part) for part in self._predict_stream(Stream(x, "x"), steps, listed, progress)]
+            parts = [np.asarray(part) for part in self._predict_stream(Stream(x, "x"), steps, calls, progress)]
             if not parts:
                 raise ValueError("x: there were no batches to predict")
             return np.concatenate(parts)
@@ -423,44 +428,44 @@ class Training:
         engine = self._need_built()
         shape = (len(array), *engine.output_shape)
         result = np.empty(shape, self._dtype) if out is None else _validate.destination(out, "out", shape, self._dtype)
-        size = _size(batch_size)
+        size = batch_size_of(batch_size)
         if steps is not None:
             array, result = array[: steps * size], result[: steps * size]
-        callbacks_want = listed.needs_predict_batches
+        callbacks_want = calls.needs_predict_batches
         piece = size if callbacks_want else max(size, engine.chunk_rows() * 8)
         total = -(-len(array) // size)
-        listed.on_predict_begin()
+        calls.on_predict_begin()
         progress.begin(None, total)
         progress.epoch_begin(0)
         for begin in range(0, len(array), piece):
             if callbacks_want:
-                listed.on_predict_batch_begin(begin // size)
+                calls.on_predict_batch_begin(begin // size)
             rows = slice(begin, begin + piece)
             engine.predict(_data.precision(array[rows], self._dtype), result[rows])
             if callbacks_want:
-                listed.on_predict_batch_end(begin // size, {"outputs": result[rows]})
+                calls.on_predict_batch_end(begin // size, {"outputs": result[rows]})
             progress.update(min(total, -(-(begin + piece) // size)))
         progress.update(total, final=True)
         progress.epoch_end(0)
         progress.end()
-        listed.on_predict_end()
+        calls.on_predict_end()
         return result
 
-    def _predict_stream(self, stream: Any, steps: int | None, listed: Any, progress: Any) -> Iterator[FloatArray]:
-        listed.on_predict_begin()
+    def _predict_stream(self, stream: Any, steps: int | None, calls: Any, progress: Any) -> Iterator[FloatArray]:
+        calls.on_predict_begin()
         progress.begin(None, steps if steps is not None else stream.length)
         progress.epoch_begin(0)
         done = 0
         for done, (x, _, _) in enumerate(stream.batches(steps), 1):
-            listed.on_predict_batch_begin(done - 1)
+            calls.on_predict_batch_begin(done - 1)
             y = self(x)
-            listed.on_predict_batch_end(done - 1, {"outputs": y})
+            calls.on_predict_batch_end(done - 1, {"outputs": y})
             progress.update(done)
             yield y
         progress.update(done, final=True)
         progress.epoch_end(0)
         progress.end()
-        listed.on_predict_end()
+        calls.on_predict_end()
 
     def predict_on_batch(self, x: Any) -> FloatArray:
         """The output for one batch."""
@@ -603,196 +608,9 @@ class Training:
 
     _engine: Any
 
-
-class _Fit:
-    """One call of fit."""
-
-    def __init__(
-        self, model: Training, epochs: Any, initial_epoch: Any, verbose: Any, callbacks: Any, validation_freq: Any
-    ) -> None:
-        self.model = model
-        self.plan = model._need_compiled()
-        self.epochs = _validate.integer(epochs, "epochs", minimum=0)
-        self.initial_epoch = _validate.integer(initial_epoch, "initial_epoch", minimum=0)
-        self.progress = Progress(verbose)
-        self.given_callbacks, self.verbose = callbacks, verbose
-        if isinstance(validation_freq, (int, np.integer)):
-            self.frequency: Any = _validate.integer(validation_freq, "validation_freq", minimum=1)
-        else:
-            self.frequency = {_validate.integer(e, "validation_freq", minimum=1) for e in validation_freq}
-
-    def validates(self, epoch: int) -> bool:
-        if isinstance(self.frequency, int):
-            return (epoch + 1) % self.frequency == 0
-        return epoch + 1 in self.frequency
-
-    def run(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: Any, shuffle: Any, steps: Any,
-        validation: tuple[Any, Any, Any, Any],
-    ) -> History:  # fmt: skip
-        model = self.model
-        share, data, validation_size, self.validation_steps = validation
-        shuffle = _validate.flag(shuffle, "shuffle")
-        if steps is not None:
-            steps = _validate.integer(steps, "steps_per_epoch", minimum=1)
-        if x is None:
-            raise TypeError("x: expected samples, got None")
-        size = _size(batch_size)
-        if gives_batches(x):
-            _refuse_with_stream(y=y, sample_weight=sample_weight, class_weight=class_weight, batch_size=batch_size)
-            if share:
-                raise ValueError("validation_split: only arrays can be split; pass validation_data")
-            self.source: Any = Stream(x, "x")
-            length = steps if steps is not None else self.source.length
-        else:
-            if share and data is None:
-                arrays = [None if a is None else np.asarray(a) for a in (y, sample_weight)]
-                (x, y, sample_weight), data = _data.split(model._inputs(x), *arrays, share)
-            self.source = model._batches(x, y, sample_weight, class_weight, size)
-            length = steps if steps is not None else len(self.source)
-        self.validation = None
-        if data is not None:
-            if gives_batches(data):
-                self.validation = Stream(data, "validation_data")
-            else:
-                vx, vy, vw = _data.unpacked(data, "validation_data")
-                self.validation = model._batches(vx, vy, vw, None, _size(validation_size or batch_size), "validation_")
-        self.memory_mapped = isinstance(x, np.memmap)
-        self.shuffle, self.length = shuffle, length
-        self.callbacks = _listed(
-            self.given_callbacks, model, add_history=True, verbose=self.progress.verbose, epochs=self.epochs,
-            steps=length,
-        )  # fmt: skip
-        model._stream = self.source if isinstance(self.source, Stream) else None
-        model.stop_training = False
-        model._resume = None
-        try:
-            self.epochs_loop()
-        finally:
-            model._stream = None
-            self.progress.end()
-        history: History = model.history
-        return history
-
-    def epochs_loop(self) -> None:
-        model, callbacks = self.model, self.callbacks
-        if isinstance(self.source, Batches):  # a stream's first batch builds the model; arrays have
-            model._ready_optimizer()
-        callbacks.on_train_begin()
-        first, step = model._resume or (self.initial_epoch, 0)
-        resumed = model._resume is not None and step > 0
-        self.progress.begin(self.epochs, self.length)
-        logs: dict[str, Any] = {}
-        for epoch in range(first, self.epochs):
-            if model.stop_training:
-                break
-            if not resumed:
-                self.plan.reset()
-            callbacks.on_epoch_begin(epoch)
-            self.progress.epoch_begin(epoch, step)
-            logs = self.one_epoch(epoch, step)
-            resumed, step = False, 0
-            if self.validation is not None and self.validates(epoch):
-                tested = model._test(self.validation, self.validation_steps, callbacks, None)
-                logs |= {f"val_{name}": value for name, value in tested.items()}
-            shown = callbacks.on_epoch_end(epoch, logs)
-            self.progress.epoch_end(epoch, shown or logs)
-        if self.epochs > 0 and model.optimizer.use_ema and model.optimizer.built:
-            model.optimizer.finalize_variable_values()
-        callbacks.on_train_end(logs)
-
-    def one_epoch(self, epoch: int, step: int) -> dict[str, Any]:
-        model = self.model
-        if isinstance(self.source, Stream):
-            return self.stream_epoch(epoch, step)
-        trainer = self.plan.trainer()
-        batches = self.source
-        each = len(batches)
-        through = None
-        while step < self.length and not model.stop_training:
-            # with steps_per_epoch, an epoch begins where the one before it stopped; else it is a pass by itself
-            number, at = divmod((epoch - self.initial_epoch) * self.length + step, each)
-            if number != through:
-                through = number
-                key = ROW_ORDER + self.initial_epoch + number
-                batches.reorder(_random.permutation(batches.n, model.seed, key) if self.shuffle else None)
-                trainer.bind(batches, True, model._forwards)
-            step += self.some_steps(trainer, epoch, step, at, min(each, at + self.length - step)) - at
-            self.progress.update(step, self.plan.logs())
-        logs = self.plan.logs()
-        self.progress.update(step, logs, final=True)
-        return logs
-
-    def stream_epoch(self, epoch: int, step: int) -> dict[str, Any]:
-        model = self.model
-        done = step
-        order = None
-        if self.shuffle and self.source.indexable and self.source.length is not None:
-            order = _random.permutation(self.source.length, model.seed, ROW_ORDER + epoch)
-        self.source.epoch_begin()
-        for number, (x, y, w) in enumerate(self.source.batches(self.length, order)):
-            if number < step and self.source.reiterable:
-                continue  # a resumed epoch: these have been done
-            batches = model._batches(x, y, w, None, max(1, len(x)))
-            if not model.optimizer.built:
-                model._ready_optimizer()
-            trainer = self.plan.trainer()
-            trainer.bind(batches, True, model._forwards)
-            self.some_steps(trainer, epoch, done, 0, 1)
-            done += 1
-            self.progress.update(done, self.plan.logs())
-            if model.stop_training:
-                break
-        self.source.epoch_end()
-        if self.source.exhausted:  # an iterator that has come to its end, and will not begin again
-            model.stop_training = True
-        elif done == 0:
-            raise ValueError("x: there were no batches to learn from")
-        logs = self.plan.logs()
-        self.progress.update(done, logs, final=True)
-        return logs
-
-    def some_steps(self, trainer: Trainer, epoch: int, number: int, step: int, end: int) -> int:
-        """One step where a callback listens to each, else as many as a slice holds; the first that was not done."""
-        model, callbacks = self.model, self.callbacks
-        each = callbacks.needs_train_batches
-        if self.memory_mapped:
-            end = min(end, step + 1)
-            batches = trainer.batches
-            rows = slice(step * batches.size, (step + 1) * batches.size)
-            _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
-        model._place = (epoch, number)
-        if each:
-            callbacks.on_train_batch_begin(number)
-        try:
-            now = model._advance(trainer, step, step + 1 if each else end)
-        except NotFinite as error:
-            at = number + error.args[1] - step
-            if not any(isinstance(c, TerminateOnNaN) for c in callbacks):
-                raise model._diverged(trainer, epoch, at) from None
-            callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
-            model.stop_training = True
-            return end
-        if each:
-            callbacks.on_train_batch_end(number, self.plan.logs())
-        return now
-
-
-def _listed(callbacks: Any, model: Any, **params: Any) -> CallbackList:
-    if isinstance(callbacks, CallbackList):
-        return callbacks
-    add_history = params.pop("add_history", False)
-    return CallbackList(callbacks, add_history=add_history, model=model, **params)
-
-
-def _size(batch_size: Any) -> int:
-    return 32 if batch_size is None else _validate.integer(batch_size, "batch_size", minimum=1)
-
-
-def _refuse_with_stream(**given: Any) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(f"{name}: x gives batches by itself; leave {name} out, and let them bring it")
+    @property
+    def built(self) -> bool:
+        raise NotImplementedError
 
 
 def _flat(logs: Mapping[str, float]) -> Any:

@@ -29,8 +29,8 @@ MOST_HEADER = 1 << 20  # bytes
 MOST_TENSORS = 10_000
 MOST_AXES = 8
 VERSION = "1"
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-CODES = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
+DTYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+CODES: dict[Any, str] = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64"}
 # Constants that a configuration may ask for beyond what the file holds, in elements
 SPARE_ELEMENTS = 1 << 20
 

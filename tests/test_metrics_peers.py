@@ -9,14 +9,9 @@ from metric_cases import CASES, Case, relevances
 from fastnn import metrics
 
 NEAR = {"rtol": 1e-6, "atol": 1e-9}
-SIZES = [7, 1, 16, 12]  # of batches
+SIZES = [7, 1, 7]  # of batches
 
 keras_cases = pytest.mark.parametrize("case", [case for case in CASES if case.in_keras], ids=str)
-
-
-def weights_of(n: int, seed: int, whole: bool) -> np.ndarray:
-    r = np.random.default_rng(100 + seed)
-    return r.integers(0, 4, n) if whole else r.uniform(0, 2, n)
 
 
 def in_keras(keras: Any, case: Case) -> Any:
@@ -24,8 +19,8 @@ def in_keras(keras: Any, case: Case) -> Any:
     return getattr(keras.metrics, case.cls.__name__)(**case.options, **({"dtype": "float64"} if overlap else {}))
 
 
-def compare(ours: Any, theirs: Any) -> None:
-    np.testing.assert_allclose(ours, np.asarray(theirs), **NEAR)
+def compare(ours: Any, theirs: Any, **near: float) -> None:
+    np.testing.assert_allclose(ours, np.asarray(theirs), **NEAR | near)
 
 
 @keras_cases
@@ -34,19 +29,19 @@ def test_batches_sum_up_as_in_keras(keras, case: Case, weighted: bool):
     if weighted is False and "ignore_class" in case.options and case.cls is metrics.SparseCategoricalCrossentropy:
         pytest.skip("Keras counts ignored samples, as 0, unless there are weights")
     ours, theirs = case.make(), in_keras(keras, case)
+    # Keras adds 1e-7 to the denominators of these, fastnn does not
+    near = {"atol": 1e-6} if isinstance(ours, (metrics.FBetaScore, metrics.IoU)) else {}
     assert ours.name.rstrip("_0123456789") == theirs.name.rstrip("_0123456789")
     for seed, n in enumerate(SIZES):
-        if "Crossentropy" not in str(case) and "R2" in str(case) and n == 1:
-            continue
         y, p = case.batch(n, seed=seed)
-        weight = weights_of(n, seed, False) if weighted else None
+        weight = np.random.default_rng(100 + seed).uniform(0, 2, n) if weighted else None
         ours.update_state(y, p, sample_weight=weight)
         theirs.update_state(y, p, sample_weight=weight)
-        compare(ours.result(), theirs.result())
+        compare(ours.result(), theirs.result(), **near)
     ours.reset_state()
     theirs.reset_state()
-    y, p = case.batch(10, seed=99)
-    compare(ours(y, p), theirs(y, p))
+    y, p = case.batch(7, seed=99)
+    compare(ours(y, p), theirs(y, p), **near)
 
 
 ELEMENTS = [
@@ -107,12 +102,20 @@ def test_a_wrapped_function_is_as_in_keras(keras):
     compare(ours(y, p, sample_weight=np.arange(6)), theirs(y, p, sample_weight=np.arange(6)))
 
 
-FUNCTIONS = ["binary", "categorical", "sparse_categorical", "top_k_categorical", "sparse_top_k_categorical"]
+FUNCTIONS = [
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "top_k_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "pearson_correlation",
+    "concordance_correlation",
+]
 
 
-@pytest.mark.parametrize("name", [*(f"{f}_accuracy" for f in FUNCTIONS), "pearson_correlation", "concordance_correlation"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_are_those_of_keras(keras, name: str):
-    (case,) = (case for case in CASES if case.make().name == name and case.batch()[1].ndim == 2 and not case.options)[:1]
+    case = next(case for case in CASES if case.make().name == name and not case.options)
     for seed in range(3):
         y, p = case.batch(8, 7, seed=seed)
         compare(getattr(metrics, name)(y, p), getattr(keras.metrics, name)(y, p))

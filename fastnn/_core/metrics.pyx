@@ -51,14 +51,32 @@ cdef inline double share_right_side(ptrdiff_t d, const real *y, const real *p, r
 
 
 cdef inline ptrdiff_t first_maximum(ptrdiff_t d, const real *x) noexcept nogil:
-    # As NumPy's argmax: the first of equals, and NaN before every number
-    cdef ptrdiff_t j, best = 0
+    # As NumPy's argmax: the first of equals, and NaN before every number. The passes that read all of a row have no
+    # branches, so that the compiler makes vectors of them.
+    cdef real lane[8]
+    cdef real high = x[0]
+    cdef ptrdiff_t i = 0, j, missing = 0
     for j in range(d):
-        if x[j] != x[j]:
-            return j
-        if x[j] > x[best]:
-            best = j
-    return best
+        missing += x[j] != x[j]
+    if missing:
+        while x[i] == x[i]:
+            i += 1
+        return i
+    if d >= 16:
+        for j in range(8):
+            lane[j] = x[j]
+        while i + 8 <= d:
+            for j in range(8):
+                lane[j] = x[i + j] if x[i + j] > lane[j] else lane[j]
+            i += 8
+        for j in range(8):
+            high = lane[j] if lane[j] > high else high
+    for j in range(i, d):
+        high = x[j] if x[j] > high else high
+    i = 0
+    while x[i] != high:
+        i += 1
+    return i
 
 
 cdef inline real score(const real *x, ptrdiff_t j) noexcept nogil:

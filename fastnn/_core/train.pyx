@@ -309,7 +309,7 @@ cdef void update_metrics(Job *job, const real *tag) noexcept nogil:
             loss_and_gradient(m.kind, rows, m.d, job.truth, y, job.values, <real *>NULL, NULL, 1, m.parameters)
         else:
             metric_values(m.kind, rows, m.d, job.truth, y, job.values, m.parameters)
-        add_values(m.state, rows, job.values, weights, 1)
+        add_values(m.state, rows, job.values, weights, m.rows)
 
 
 cdef void count_loss(Job *job) noexcept nogil:

@@ -114,9 +114,9 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if isinstance(value, np.ndarray) and (variable := self.__dict__.get("_arrays", {}).get(id(value))):
-            if name not in variable.attributes:
-                variable.attributes.append(name)
+        variable = self.__dict__.get("_arrays", {}).get(id(value))
+        if variable is not None and name not in variable.attributes:
+            variable.attributes.append(name)
 
     # ------------------------------------------------------------------------------------------------------- weights
 
@@ -304,7 +304,7 @@ class Layer:
         if model is None:
             model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
             object.__setattr__(self, "_alone", model)
-        return model(x, training=training)  # type: ignore[no-any-return]
+        return model(x, training=training)
 
     # ---------------------------------------------------------------------------------------------------- description
 

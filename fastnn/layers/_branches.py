@@ -183,6 +183,7 @@ class ModelLayer(_Branching):
     def __init__(self, model: Any) -> None:
         super().__init__(name=model.name)
         self._trainable = model.trainable
+        self._given_dtype = model._given_dtype
         self._given_shape = model._input or model._given_shape()
         self.model = model
         self._branches = [model._stack]

@@ -381,7 +381,8 @@ class PReLU(Layer):
 
 
 class Embedding(Layer):
-    """Rows of a table of weights, by their numbers: (N,) or (N, T) whole numbers to (N, output_dim) or (N, T, output_dim).
+    """Rows of a table of weights, by their numbers: whole numbers (N,) or (N, T) to (N, output_dim) or
+    (N, T, output_dim).
 
     Parameters
     ----------

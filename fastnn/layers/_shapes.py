@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from fastnn import _validate
 from fastnn._program import Builder, Tensor
-from fastnn._validate import FloatArray
 from fastnn.layers._base import Layer, Shape, sample_shape
 
 
@@ -45,7 +44,7 @@ class InputLayer(Layer):
         return {"batch_shape": list(self.shape), "name": self.name}
 
 
-def Input(  # noqa: N802: Keras's name
+def Input(  # noqa: N802
     shape: Sequence[int] | None = None,
     batch_size: int | None = None,
     dtype: npt.DTypeLike | None = None,
@@ -211,8 +210,6 @@ class Normalization(_Affine):
         self, axis: int | None = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(axis, (tuple, list)) and len(axis) <= 1:
-            axis = axis[0] if axis else None
         self.axis = None if axis is None else _validate.integer(axis, "axis")
         self.invert = _validate.flag(invert, "invert")
         if (mean is None) != (variance is None):

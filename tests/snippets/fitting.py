@@ -1,7 +1,6 @@
 """The arguments of compile, fit, evaluate and predict."""
 
 import numpy as np
-
 from snippets.recording import recorder, table
 
 

@@ -1,7 +1,6 @@
 """Loops of one's own, and losses and metrics of one's own."""
 
 import numpy as np
-
 from snippets.recording import Exactly, table
 
 

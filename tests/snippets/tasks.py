@@ -1,7 +1,6 @@
 """One whole problem of each kind: model, compile, fit, evaluate, predict."""
 
 import numpy as np
-
 from snippets.recording import recorder, table
 
 
