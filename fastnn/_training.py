@@ -140,9 +140,10 @@ class Training:
                 )
             state = optimizer.get_state()  # another model had these weights for a while
             optimizer._updater = None
-        optimizer.build(
-            arrays, [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
-        )
+        optimizer._of_model = (
+            [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
+        )  # fmt: skip
+        optimizer.build(arrays)
         self._learning = learns
         if state is not None:
             optimizer.set_state(state)

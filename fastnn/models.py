@@ -224,7 +224,8 @@ class Sequential(Training):
 
     def _make_engine(self) -> None:
         """Lay the weights out by which of them learn, and lower the layers."""
-        assert self._input is not None and self._output is not None
+        assert self._input is not None
+        assert self._output is not None
         learns = [v for v in self._variables() if self._learns(v)]
         known = {id(v) for v in learns}
         rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]

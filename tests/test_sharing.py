@@ -35,8 +35,7 @@ def test_a_layer_of_a_model_is_called_with_the_models_weights(data):
     assert int(model.optimizer.iterations) == 6
 
 
-def test_a_layer_of_a_model_drops_out_in_training_alone(data):
-    x, _ = data
+def test_a_layer_of_a_model_drops_out_in_training_alone():
     model = built(layers.Dropout(0.5))
     drop = model.layers[1]
     ones = np.ones((50, 3), np.float32)

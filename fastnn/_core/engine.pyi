@@ -1,9 +1,9 @@
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
-_Float = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+_Float: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @final
 class Layout:
