@@ -112,7 +112,7 @@ class Plan:
         if self.trainers[0] is None:
             self.pending = sums
             return
-        self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        self.trainers[0].sums = float(sums["loss"][0]), float(sums["loss"][1])
         for i, (m, _) in enumerate(self.metrics):
             for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
                 variable[...] = value

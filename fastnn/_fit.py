@@ -36,6 +36,8 @@ class Fit:
         self, model: "Training", epochs: Any, initial_epoch: Any, verbose: Any, callbacks: Any, validation_freq: Any
     ) -> None:
         self.model = model
+        self.source: Any = None  # Batches of arrays, or a Stream
+        self.validation: Any = None
         self.plan = model._need_compiled()
         self.epochs = _validate.integer(epochs, "epochs", minimum=0)
         self.initial_epoch = _validate.integer(initial_epoch, "initial_epoch", minimum=0)
@@ -67,7 +69,7 @@ class Fit:
             refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
             if share:
                 raise ValueError("validation_split: only arrays can be split; pass validation_data")
-            self.source: Any = Stream(x, "x")
+            self.source = Stream(x, "x")
             length = steps if steps is not None else self.source.length
         else:
             if share and data is None:
@@ -75,7 +77,6 @@ class Fit:
                 (x, y, sample_weight), data = _data.split(model._inputs(x), arrays[0], arrays[1], share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
             length = steps if steps is not None else len(self.source)
-        self.validation = None
         if data is not None:
             if gives_batches(data):
                 self.validation = Stream(data, "validation_data")
@@ -194,7 +195,7 @@ class Fit:
             end = min(end, step + ahead)
         if self.memory_mapped:  # read once: checked just before its step
             end = step + 1
-            batches = trainer.batches
+            batches = self.source
             rows = slice(step * batches.size, (step + 1) * batches.size)
             _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
         if ahead == 1:

@@ -140,9 +140,10 @@ class Training:
                 )
             state = optimizer.get_state()  # another model had these weights for a while
             optimizer._updater = None
-        optimizer.build(
-            arrays, [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
-        )
+        optimizer._of_model = (
+            [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
+        )  # fmt: skip
+        optimizer.build(arrays)
         self._learning = learns
         if state is not None:
             optimizer.set_state(state)
@@ -485,7 +486,7 @@ class Training:
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
             assert self._plan is not None
             logs = self._plan.logs()
-            return logs if return_dict else _flat(logs)
+            return dict(sorted(logs.items())) if return_dict else _flat(logs)
         with self._alone("train_on_batch"):
             n = len(x) if hasattr(x, "__len__") else 0
             batches = self._batches(x, y, sample_weight, class_weight, max(1, n))

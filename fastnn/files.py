@@ -305,14 +305,24 @@ def _built(cls: type["Sequential"], config: dict[str, Any], custom: Any, budget:
     shape = config.get("build_input_shape")
     if not isinstance(shape, list) or len(shape) > MOST_AXES or not shape or not all(_whole(n) for n in shape[1:]):
         raise FormatError("the config does not say what shape the model was built for")
-    made = [layers.deserialize(one, custom) for one in config["layers"]]
-    model = cls(name=config.get("name"), trainable=config.get("trainable", True), seed=config.get("seed"),
-                dtype=config.get("dtype", "float32"))  # fmt: skip
-    for layer in made:
-        for inner in layer._flat():
-            inner._budget = budget
-        model.add(layer, rebuild=False)
+    model = _unbuilt(cls, config, custom)
+    for inner in model._flat():
+        inner._budget = budget
     model._build_shapes(tuple(shape[1:]), budget)
+    return model
+
+
+def _unbuilt(cls: type["Sequential"], config: dict[str, Any], custom: Any) -> "Sequential":
+    """The model of a config, and the models in it, with no shape known."""
+    model = cls(
+        name=config.get("name"),
+        trainable=config.get("trainable", True),
+        seed=config.get("seed"),
+        dtype=config.get("dtype", "float32"),
+    )
+    for one in config["layers"]:
+        nested = isinstance(one, dict) and one.get("class_name") == "Sequential"
+        model.add(_unbuilt(cls, one["config"], custom) if nested else layers.deserialize(one, custom), rebuild=False)
     return model
 
 

@@ -131,7 +131,8 @@ class Sequential(Training):
 
     def _take_dtypes(self) -> None:
         """Compute in what the layers ask for, unless the model was told."""
-        asked = {inner._given_dtype for layer in self._stack for inner in layer._flat()} - {None}
+        given = [inner._given_dtype for layer in self._stack for inner in layer._flat()]
+        asked = {dtype for dtype in given if dtype is not None}
         if self._given_dtype is not None or not asked:
             return
         if len(asked) > 1:
@@ -224,6 +225,7 @@ class Sequential(Training):
     def _make_engine(self) -> None:
         """Lay the weights out by which of them learn, and lower the layers."""
         assert self._input is not None
+        assert self._output is not None
         learns = [v for v in self._variables() if self._learns(v)]
         known = {id(v) for v in learns}
         rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
@@ -397,7 +399,7 @@ class Sequential(Training):
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
         self._forwards += 1
-        return engine.start_tape(array, True, self._forwards - 1)[0]  # type: ignore[no-any-return]
+        return engine.start_tape(array, True, self._forwards - 1)[0]
 
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
         """The output for a batch, and a tape.

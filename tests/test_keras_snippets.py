@@ -1,8 +1,8 @@
 """Programs that were written for Keras, run by Keras and by fastnn with nothing changed but what `keras` means.
 
 A snippet is a function in tests/snippets that takes the package. What it returns is described, by shapes, names, orders
-and kinds, and the two descriptions must be the same. Bools, whole numbers, and what a snippet wraps in Exactly are compared;
-other numbers hang on the two packages' random ones.
+and kinds, and the two descriptions must be the same. Bools, whole numbers, and what a snippet wraps in Exactly are
+compared; other numbers hang on the two packages' random ones.
 """
 
 import importlib

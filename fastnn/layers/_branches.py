@@ -183,9 +183,16 @@ class ModelLayer(_Branching):
     def __init__(self, model: Any) -> None:
         super().__init__(name=model.name)
         self._trainable = model.trainable
+        self._given_dtype = model._given_dtype
         self._given_shape = model._input or model._given_shape()
         self.model = model
         self._branches = [model._stack]
+
+    def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
+        variables = super()._build(shape, dtype, seed, number, variables)
+        if not self.model.built:
+            self.model._input, self.model._output, self.model._lost = shape, self._output_of(shape), True
+        return variables
 
     def _output_of(self, shape: Shape) -> Shape:
         if self._given_shape not in (None, shape):

@@ -216,7 +216,7 @@ class Normalization(_Affine):
             raise ValueError("mean, variance: both or neither can be given")
         self._given = None if mean is None else (np.asarray(mean, np.float64), np.asarray(variance, np.float64))
         self._config = None if self._given is None else [array.tolist() for array in self._given]
-        self._count = 0
+        self._count = 0.0
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -235,9 +235,10 @@ class Normalization(_Affine):
             variable.array[...] = value
 
     def _weights_set(self) -> None:
-        mean, variance, count = (v.array.astype(np.float64) for v in self._all_variables())
-        self._given, self._count = (mean, variance), int(count)
-        self._set_constants()
+        if self._config is None and self.built:
+            mean, variance, count = (v.array.astype(np.float64) for v in self._all_variables())
+            self._given, self._count = (mean, variance), float(count)
+            self._set_constants()
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass."""
@@ -280,7 +281,7 @@ class Normalization(_Affine):
             raise ValueError(f"axis: statistics are those of the last axis, -1, or None for all, got {self.axis}")
         if self._given is None:
             return 0.0, 1.0, 1.0, 0.0
-        mean, deviation = self._given[0], np.maximum(np.sqrt(self._given[1]), 1e-7)
+        mean, deviation = self._given[0], np.maximum(np.sqrt(np.maximum(self._given[1], 0)), 1e-7)
         if self.invert:
             return 0.0, 1.0, deviation, mean
         return mean, deviation**2, 1.0, 0.0

@@ -139,6 +139,7 @@ class Optimizer:
         name: str | None = None,
     ) -> None:
         self._updater: Updater | None = None
+        self._of_model: tuple[Any, Any, Any] | None = None  # names, regularizers and constraints of a model's variables
         self._trainable: list[npt.NDArray[Any]] = []
         self._names: list[str] = []
         self._regularizers: list[Any] = []
@@ -272,6 +273,8 @@ class Optimizer:
         """
         if self.built:
             return
+        if self._of_model is not None:  # a subclass's build may pass the variables alone
+            names, regularizers, constraints = self._of_model
         if self._rule() is None and not self._in_python:
             raise NotImplementedError(f"{type(self).__name__} needs an update_step(gradient, variable, learning_rate)")
         arrays = checked_variables(list(variables))

@@ -128,7 +128,7 @@ def copied_weights(keras):
     other.layers[0].set_weights([np.zeros((4, 3)), np.ones(3)])
     x = np.ones((2, 4), dtype="float32")
     hidden = np.asarray(other.layers[0](x))
-    return [w for w in other.get_weights()], Exactly(hidden), bool(np.array_equal(one(x), other(x)))
+    return list(other.get_weights()), Exactly(hidden), bool(np.array_equal(one(x), other(x)))
 
 
 def seeds(keras):

@@ -115,10 +115,9 @@ def averages_swapped_in(keras):
     x, y = table()
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
-    history = model.fit(
+    return model.fit(
         x, y, epochs=2, validation_split=0.2, callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)], verbose=0
     )
-    return history
 
 
 def list_of_callbacks(keras):

@@ -65,7 +65,7 @@ def clipping(keras):
 def averages_of_weights(keras):
     optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
     model, history = trained(keras, optimizer)
-    return history, [w for w in model.get_weights()]
+    return history, list(model.get_weights())
 
 
 def accumulated_gradients(keras):

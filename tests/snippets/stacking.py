@@ -34,20 +34,20 @@ def dropout(keras):
 
 
 def gaussian_noise(keras):
-    model, *found = trained(keras, [keras.Input((4,)), keras.layers.GaussianNoise(0.1), keras.layers.Dense(3)])
+    _, *found = trained(keras, [keras.Input((4,)), keras.layers.GaussianNoise(0.1), keras.layers.Dense(3)])
     return found
 
 
 def batch_normalization(keras):
     norm = keras.layers.BatchNormalization(momentum=0.9)
-    model, *found = trained(keras, [keras.layers.Dense(6, use_bias=False), norm, keras.layers.Activation("relu")])
+    _, *found = trained(keras, [keras.layers.Dense(6, use_bias=False), norm, keras.layers.Activation("relu")])
     shapes = tuple(norm.gamma.shape), tuple(norm.moving_mean.shape)
     return found, shapes, len(norm.trainable_weights), len(norm.non_trainable_weights)
 
 
 def layer_normalization(keras):
     norm = keras.layers.LayerNormalization(epsilon=1e-5)
-    model, *found = trained(keras, [keras.layers.Dense(6), norm])
+    _, *found = trained(keras, [keras.layers.Dense(6), norm])
     y = np.asarray(keras.layers.LayerNormalization(center=False, scale=False)(np.array([[0.0, 2.0], [4.0, 4.0]])))
     return found, len(norm.weights), Exactly(y.round(2))
 
@@ -56,7 +56,7 @@ def adapted_normalization(keras):
     x, y = table()
     norm = keras.layers.Normalization()
     norm.adapt(x)
-    model, *found = trained(keras, [norm, keras.layers.Dense(3, "relu")], x, y)
+    _, *found = trained(keras, [norm, keras.layers.Dense(3, "relu")], x, y)
     once = np.asarray(norm(x))
     return found, bool(np.allclose(once.mean(axis=0), 0, atol=1e-5)), np.size(norm.mean), np.size(norm.variance)
 
@@ -169,7 +169,7 @@ def model_in_a_model(keras):
     base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")], name="base")
     model = keras.Sequential([keras.Input((4,)), base, keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    return model.fit(x, y, verbose=0), totals_before(model), [layer.name for layer in model.layers][0]
+    return model.fit(x, y, verbose=0), totals_before(model), next(layer.name for layer in model.layers)
 
 
 def double_precision(keras):
@@ -183,4 +183,4 @@ def double_precision(keras):
         ]
     )
     model.compile("sgd", "mse")
-    return model.fit(x, y, verbose=0), model.predict(x, verbose=0), [w for w in model.get_weights()]
+    return model.fit(x, y, verbose=0), model.predict(x, verbose=0), list(model.get_weights())
