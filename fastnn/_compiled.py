@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _validate, losses, metrics as metric_module
-from fastnn._core import losses as _core_losses, metrics as _core_metrics
+from fastnn import _validate, losses
+from fastnn import metrics as metric_module
+from fastnn._core import losses as _core_losses
+from fastnn._core import metrics as _core_metrics
 from fastnn._core.train import Trainer
 from fastnn.losses._base import KINDS, Loss, TableSamples
 
@@ -51,13 +53,14 @@ class Plan:
         self.given += [(m, True) for m in as_list(weighted_metrics, "weighted_metrics")]
         for m, _ in self.given:
             if not (isinstance(m, str) and m in BY_SHAPE):
-                metric_module.get(m)  # so that an unknown name is refused at once
+                metric_module.as_metric(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
         self.forget()
 
     def forget(self) -> None:
         """The model's ops are others now."""
         self.signature: Any = None
+        self.sums_to_come: dict[str, Any] | None = None
         self.trainers: list[Trainer | None] = [None, None]
 
     @property
@@ -68,6 +71,7 @@ class Plan:
 
     def reset(self, testing: bool = False) -> None:
         """Begin the means anew."""
+        self.sums_to_come = None
         trainer = self.trainers[testing]
         if trainer is not None:
             trainer.reset()
@@ -88,8 +92,10 @@ class Plan:
         return {"loss": list(sums), "metrics": states}
 
     def set_sums(self, sums: dict[str, Any]) -> None:
-        if self.trainers[0] is not None:
-            self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        if self.trainers[0] is None:  # of a stream, whose first batch says what kind of data it gives
+            self.sums_to_come = sums
+            return
+        self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
         for i, (m, _) in enumerate(self.metrics):
             for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
                 variable[...] = value
@@ -107,14 +113,23 @@ class Plan:
             return
         if not self.metrics and self.given:
             self.metrics = [(self._metric(m, model._output, samples, truth), weighted) for m, weighted in self.given]
-        self.samples, self.truth_shape = samples, shape
+        self.samples = samples
         self.trainers = [self.make_trainer(model), self.make_trainer(model)]
         self.signature = signature
+        if self.sums_to_come is not None:
+            self.set_sums(self.sums_to_come)
+            self.sums_to_come = None
+
+    def remake(self, model: Any) -> None:
+        """Make the trainers anew, for a model whose ops were lowered again on the same weights."""
+        if self.signature is not None:
+            self.trainers = [self.make_trainer(model), self.make_trainer(model)]
+            self.signature = (id(model._engine), *self.signature[1:])
 
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
         if not (isinstance(given, str) and given in BY_SHAPE):
-            metric = metric_module.get(given)
+            metric = metric_module.as_metric(given)
             if isinstance(given, str):
                 metric.name = given  # as Keras: the key of the history is what was asked for
             return metric
@@ -156,18 +171,23 @@ class Plan:
         in_python = optimizer._in_python or optimizer._adds_penalties or any(
             c is not None for c in optimizer._later_constraints
         )
-        if not in_python:
-            learns = [v for v in model._variables() if model._learns(v)]
-            if not optimizer._updater.bind([model._gradient_of(v) for v in learns]):
-                raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
-            optimizer._updater.merge()
+        self.updates_in_place = not in_python
+        self.bind_gradients(model)
         return Trainer(
             model._engine, objective, fused, native, not from_logits, optimizer._updater,
-            0 if self.truth_shape is None else int(np.prod(self.truth_shape)),
             python_metrics=PythonMetrics(python) if python else None,
             python_update=PythonUpdate(model) if in_python else None,
             python_penalty=PythonPenalty(model) if in_python else None,
         )  # fmt: skip
+
+    def bind_gradients(self, model: Any) -> None:
+        """Have the optimizer read the model's gradients: it may have been applied to others."""
+        updater = model.optimizer._updater
+        if not self.updates_in_place or updater.merged:
+            return
+        if not updater.bind([model._gradient_of(v) for v in model._variables() if model._learns(v)]):
+            raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
+        updater.merge()
 
     def _native(self, metric: Any, samples: TableSamples | None, output: tuple[int, ...]) -> dict[str, Any] | None:
         """A metric as the trainer's own, where it is one that the core has and y_true lies as it wants."""

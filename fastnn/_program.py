@@ -1,7 +1,8 @@
 """A model as a program: ops over buffers, and where in a workspace each buffer lies while it lives.
 
-A layer's `lower(builder, tensor)` emits ops and returns the tensor that it makes. Time runs over n ops: op i runs forward
-at time i, the loss at time n, op i backward at time 2n - i. Values and gradients whose times do not meet share memory.
+A layer's `lower(builder, tensor)` emits ops and returns the tensor that it makes. Time runs over n ops: op i runs
+forward at time i, the loss at time n, op i backward at time 2n - i. Values and gradients whose times do not meet share
+memory.
 """
 
 from collections.abc import Iterable
@@ -208,9 +209,10 @@ class Builder:
         gradients = self._gradients() if training else []
         keeps = self.keeps(training)
         kept = [Span(keep, i, 2 * n - i if training else i) for i, keep in enumerate(keeps)]
+        adding = [training and op["adds_dx"] and op["kind"] != "dense" for op in self.ops]
         temporary = [
-            Span(self.sizes[op["input"]] if training and op["adds_dx"] and op["kind"] != "dense" else 0, 2 * n - i, 2 * n - i)
-            for i, op in enumerate(self.ops)
+            Span(self.sizes[op["input"]] if adds else 0, 2 * n - i, 2 * n - i)
+            for i, (op, adds) in enumerate(zip(self.ops, adding, strict=True))
         ]
         planes = lay_out(span for span in [*values, *gradients, *kept, *temporary] if span.size)
         ops = []

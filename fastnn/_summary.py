@@ -25,7 +25,9 @@ def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) 
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     if line_length is not None:
         widths[0] = max(len(heads[0]), line_length - sum(widths[1:]) - 2 * (len(heads) - 1))
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]
+    ]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     total = [f'Model: "{model.name}"', rule, lines[0], rule, *lines[1:], rule]
     if model.built:

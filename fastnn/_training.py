@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,12 +77,24 @@ class Training:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Accepted, and without effect: every fit runs in compiled code, and losses need no scaling.
         """
-        self._refuse_while_fitted()
-        self._plan = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics)
-        self.optimizer = optimizers.get(optimizer)
-        self._refresh()
-        if self._engine is not None:
-            self._ready_optimizer()
+        self._refuse_in_fit("compile")
+        plan, made = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics), optimizers.get(optimizer)
+        if made is None:
+            raise TypeError("optimizer: expected a name or an Optimizer, got None")
+        if made._rule() is None and not made._in_python:
+            raise ValueError(
+                f"optimizer: {type(made).__name__} has no rule for a single step, as fit takes them; "
+                "pass an optimizer that has, such as 'adam'"
+            )
+        before = self._plan, self.optimizer
+        self._plan, self.optimizer = plan, made
+        try:
+            self._refresh()
+            if self._engine is not None:
+                self._ready_optimizer()
+        except BaseException:
+            self._plan, self.optimizer = before
+            raise
 
     @property
     def compiled(self) -> bool:
@@ -107,6 +120,7 @@ class Training:
         """Begin the means of the loss and of all metrics anew."""
         plan = self._need_compiled()
         plan.reset()
+        plan.reset(testing=True)
 
     def _forget_compiled(self) -> None:
         if self._plan is not None:
@@ -151,13 +165,21 @@ class Training:
                 f"{self.name}: another thread is training this model; wait for it, or use a copy of the model"
             )
 
+    def _refuse_in_fit(self, what: str) -> None:
+        """What fit goes by cannot be changed under it, not even by its own callbacks."""
+        if self._owner is not None:
+            raise RuntimeError(f"{what}: {self.name} is being trained; call it before or after fit")
+
     @contextlib.contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
-        """Training changes the model: one at a time."""
+    def _alone(self, what: str, trains: bool = True) -> Iterator[None]:
+        """Training changes the model, and evaluation its metrics: one at a time."""
+        if not trains and self._owner_is_here():  # within a callback of this model's fit
+            yield
+            return
         if not self._lock.acquire(blocking=False):
-            who = "this model's fit is still running" if self._owner_is_here() else "another thread is training it"
-            raise RuntimeError(f"{what}: {who}; a model can learn from one call at a time")
-        self._owner = threading.get_ident()
+            who = "this model's fit is still running" if self._owner_is_here() else "another thread is at work with it"
+            raise RuntimeError(f"{what}: {who}; a model can learn from, or be evaluated by, one call at a time")
+        self._owner = threading.get_ident() if trains else None
         try:
             yield
         finally:
@@ -169,32 +191,31 @@ class Training:
     def _batches(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, names: str = ""
     ) -> Batches:
-        """Arrays as batches, all of it checked; the model is built and the plan made for them."""
+        """Arrays as batches, all of it checked; the model is built and the plan made for them.
+
+        A model that was not built yet is as it was where the data are refused: they may have had a wrong shape.
+        """
         plan = self._need_compiled()
-        array = self._inputs(x, names + "x")
-        n = len(array)
-        if n == 0:
-            raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
-        if not isinstance(x, np.memmap):
-            _data.check_finite(array, names + "x")
-        self._ready_optimizer_if_needed()
-        assert self._output is not None
-        samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype)
-        losses = self._output[:-1] if samples is None else samples.shape[1:]
-        weights = _data.weights(sample_weight, class_weight, y, n, losses)
+        if plan.loss is None:
+            raise ValueError(f"{self.name}: compile was given no loss, so there is nothing to make small; pass one")
+        undo = self._unbuild()
+        try:
+            array = self._inputs(x, names + "x")
+            n = len(array)
+            if n == 0:
+                raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
+            if not isinstance(x, np.memmap):
+                _data.check_finite(array, names + "x")
+            assert self._output is not None
+            samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype, names)
+            losses = self._output[:-1] if samples is None else samples.shape[1:]
+            weights = _data.weights(sample_weight, class_weight, y, n, losses, names)
+            self._ready_optimizer()
+        except BaseException:
+            undo()
+            raise
         plan.prepare(self, samples, truth)
         return Batches(array, truth, weights, batch_size, self._dtype)
-
-    def _ready_optimizer_if_needed(self) -> None:
-        self._refresh_if_compiled_before_build()
-        self._ready_optimizer()
-
-    def _refresh_if_compiled_before_build(self) -> None:
-        """A model that is built by its first data takes the flags as they were at compile, which is as they are."""
-
-    def _checks(self, x: Any) -> bool:
-        """Whether x is checked batch by batch: memory maps are not read twice."""
-        return isinstance(x, np.memmap)
 
     # ----------------------------------------------------------------------------------------------------------- fit
 
@@ -279,21 +300,22 @@ class Training:
         optimizer = self.optimizer
         rates, rate, count = self._rates(end - step)
         optimizer._configured()
+        self._need_compiled().bind_gradients(self)
         try:
             return trainer.run(step, min(end, step + count), True, rates, rate, seconds)
         finally:
             self._forwards = trainer.forwards
 
-    def _diverged(self, trainer: Trainer, epoch: int, step: int) -> DivergenceError:
-        """What to raise for a loss that is not finite."""
+    def _diverged(self, trainer: Trainer, batch: int, epoch: int, step: int) -> DivergenceError:
+        """What to raise for a loss that is not finite, of a batch of what the trainer is bound to."""
         loss = trainer.last_loss
-        bad = trainer.first_bad_op()
+        bad = trainer.first_bad_op(batch)
         where = f"the first layer whose output is not finite is {self._op_names[bad]!r}" if bad >= 0 else (
             "every layer's output is finite, so that the loss itself or a penalty is too large"
         )
         return DivergenceError(
-            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this step. "
-            "A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
+            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this "
+            "step. A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
         )
 
     # ------------------------------------------------------------------------------------------------------ evaluate
@@ -315,17 +337,21 @@ class Training:
         The arguments are those of `fit`.
         """
         if kwargs:
-            raise TypeError(f"evaluate: unknown argument {sorted(kwargs)[0]!r}")
-        self._refuse_while_fitted()
+            raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
         self._need_compiled()
-        listed = _listed(callbacks, self, verbose=verbose)
-        if gives_batches(x):
-            _refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
-            source: Any = Stream(x, "x")
-        else:
-            source = self._batches(x, y, sample_weight, None, _size(batch_size))
-        logs = self._test(source, steps, listed, Progress(verbose))
-        return logs if return_dict else _flat(logs)
+        if steps is not None:
+            steps = _validate.integer(steps, "steps", minimum=1)
+        if x is None:
+            raise TypeError("x: expected samples, got None")
+        with self._alone("evaluate", trains=False):
+            listed = _listed(callbacks, self, verbose=verbose)
+            if gives_batches(x):
+                _refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
+                source: Any = Stream(x, "x")
+            else:
+                source = self._batches(x, y, sample_weight, None, _size(batch_size))
+            logs = self._test(source, steps, listed, Progress(verbose))
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
         """The logs of a run over batches without learning."""
@@ -466,31 +492,33 @@ class Training:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Returns the means of the loss and the metrics since `reset_metrics`, as Keras."""
+        """One step on one batch. Returns its loss, from before the step, and its metrics."""
         with self._alone("train_on_batch"):
             n = len(x) if hasattr(x, "__len__") else 0
             batches = self._batches(x, y, sample_weight, class_weight, max(1, n))
             plan = self._need_compiled()
+            plan.reset()
             trainer = plan.trainer()
             trainer.bind(batches, True, self._forwards)
             try:
                 self._advance(trainer, 0, 1)
             except NotFinite:
-                raise self._diverged(trainer, 0, self.optimizer._steps) from None
+                raise self._diverged(trainer, 0, 0, self.optimizer._steps) from None
             logs = plan.logs()
-        return logs if return_dict else _flat(logs)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""
-        self._refuse_while_fitted()
-        n = len(x) if hasattr(x, "__len__") else 0
-        batches = self._batches(x, y, sample_weight, None, max(1, n))
-        plan = self._need_compiled()
-        tester = plan.trainer(testing=True)
-        tester.bind(batches, False, 0)
-        tester.run(0, 1, False, None, 0.0, SLICE)
-        logs = plan.logs(testing=True)
-        return logs if return_dict else _flat(logs)
+        """The loss and metrics of one batch."""
+        with self._alone("test_on_batch", trains=False):
+            n = len(x) if hasattr(x, "__len__") else 0
+            batches = self._batches(x, y, sample_weight, None, max(1, n))
+            plan = self._need_compiled()
+            plan.reset(testing=True)
+            tester = plan.trainer(testing=True)
+            tester.bind(batches, False, 0)
+            tester.run(0, 1, False, None, 0.0, SLICE)
+            logs = plan.logs(testing=True)
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
@@ -518,6 +546,7 @@ class Training:
         """All that the steps to come depend on, besides the data: weights, the optimizer's state, counters."""
         plan = self._need_compiled()
         return {
+            "input_shape": list(self._need_built().input_shape),
             "weights": {str(i): w for i, w in enumerate(self.get_weights())},
             "optimizer": self.optimizer.get_state(),
             "forwards": self._forwards,
@@ -528,11 +557,14 @@ class Training:
 
     def restore_training_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where `training_state` was called: the steps that follow are the same to the last bit."""
+        if self._engine is None:
+            self.build((None, *(int(n) for n in state["input_shape"])))
+        self._ready_optimizer()
         weights = state["weights"]
         self.set_weights([weights[str(i)] for i in range(len(weights))])
         self.optimizer.set_state(state["optimizer"])
         self._forwards = int(state["forwards"])
-        self.seed = int(state["seed"])
+        self._reseed(int(state["seed"]))
         self._need_compiled().set_sums(state["sums"])
         if self._stream is not None and state["stream"] is not None:
             self._stream.restore(state["stream"])
@@ -557,6 +589,15 @@ class Training:
         raise NotImplementedError
 
     def _refresh(self) -> None:
+        raise NotImplementedError
+
+    def _reseed(self, seed: int) -> None:
+        raise NotImplementedError
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        raise NotImplementedError
+
+    def _unbuild(self) -> Callable[[], None]:
         raise NotImplementedError
 
     def get_weights(self) -> list[FloatArray]:
@@ -610,13 +651,20 @@ class _Fit:
             if share:
                 raise ValueError("validation_split: only arrays can be split; pass validation_data")
             self.source: Any = Stream(x, "x")
-            length = steps if steps is not None else self.source.length
+            length: Any = steps if steps is not None else self.source.length
         else:
             if share and data is None:
-                arrays = [None if a is None else np.asarray(a) for a in (y, sample_weight)]
-                (x, y, sample_weight), data = _data.split(model._inputs(x), *arrays, share)
+                y = None if y is None else _data.as_array(y, "y")
+                w = None if sample_weight is None else _data.as_array(sample_weight, "sample_weight")
+                (x, y, sample_weight), data = _data.split(_data.as_array(x, "x"), y, w, share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
-            length = min(steps, len(self.source)) if steps is not None else len(self.source)
+            length = min(steps or len(self.source), len(self.source))
+            if steps is not None and len(self.source) % steps:
+                warnings.warn(
+                    f"steps_per_epoch: {len(self.source)} batches are no multiple of {steps}, so that some epochs "
+                    f"have only {len(self.source) % steps}",
+                    stacklevel=3,
+                )
         self.validation = None
         if data is not None:
             if gives_batches(data):
@@ -658,6 +706,8 @@ class _Fit:
             callbacks.on_epoch_begin(epoch)
             self.progress.epoch_begin(epoch, step)
             logs = self.one_epoch(epoch, step)
+            if not logs:  # an iterator that had come to its end
+                break
             resumed, step = False, 0
             if self.validation is not None and self.validates(epoch):
                 tested = model._test(self.validation, self.validation_steps, callbacks, None)
@@ -674,29 +724,39 @@ class _Fit:
             return self.stream_epoch(epoch, step)
         trainer = self.plan.trainer()
         batches = self.source
-        order = _random.permutation(batches.n, model.seed, ROW_ORDER + epoch) if self.shuffle else None
+        passes, begin, end = self.window(epoch)
+        order = _random.permutation(batches.n, model.seed, ROW_ORDER + passes) if self.shuffle else None
         batches.reorder(order)
         trainer.bind(batches, True, model._forwards)
-        while step < self.length and not model.stop_training:
-            step = self.some_steps(trainer, epoch, step, step, self.length)
-            self.progress.update(step, self.plan.logs())
+        place = begin + step
+        while place < end and not model.stop_training:
+            place = self.some_steps(trainer, epoch, place - begin, place, end)
+            self.progress.update(place - begin, self.plan.logs())
         logs = self.plan.logs()
-        self.progress.update(step, logs, final=True)
+        self.progress.update(place - begin, logs, final=True)
         return logs
+
+    def window(self, epoch: int) -> tuple[int, int, int]:
+        """Of an epoch over arrays: which pass over the samples it is part of, its first batch, the one after its last.
+
+        With fewer steps_per_epoch than batches an epoch goes on where the one before it stopped, and never from one
+        pass into the next: as in Keras.
+        """
+        count = len(self.source)
+        passes, place = divmod(epoch - self.initial_epoch, -(-count // self.length))
+        begin = place * self.length
+        return self.initial_epoch + passes, begin, min(begin + self.length, count)
 
     def stream_epoch(self, epoch: int, step: int) -> dict[str, Any]:
         model = self.model
         done = step
         order = None
-        if self.shuffle and self.source.reorders:
+        if self.shuffle and self.source.indexable and self.source.length is not None:
             order = _random.permutation(self.source.length, model.seed, ROW_ORDER + epoch)
         self.source.epoch_begin()
-        for number, (x, y, w) in enumerate(self.source.batches(self.length, order)):
-            if number < step and self.source.reiterable:
-                continue  # a resumed epoch: these have been done
+        left = None if self.length is None else self.length - step  # of a resumed epoch, whose source was restored
+        for x, y, w in self.source.batches(left, order):
             batches = model._batches(x, y, w, None, max(1, len(x)))
-            if not model.optimizer.built:
-                model._ready_optimizer()
             trainer = self.plan.trainer()
             trainer.bind(batches, True, model._forwards)
             self.some_steps(trainer, epoch, done, 0, 1)
@@ -705,8 +765,10 @@ class _Fit:
             if model.stop_training:
                 break
         self.source.epoch_end()
+        if self.source.exhausted:  # there will be no others
+            model.stop_training = True
         if done == 0:
-            raise ValueError("x: there were no batches to learn from")
+            return {}
         logs = self.plan.logs()
         self.progress.update(done, logs, final=True)
         return logs
@@ -717,7 +779,7 @@ class _Fit:
         each = callbacks.needs_train_batches
         if self.memory_mapped:
             end = min(end, step + 1)
-            batches = trainer.batches
+            batches = self.source
             rows = slice(step * batches.size, (step + 1) * batches.size)
             _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
         model._place = (epoch, number)
@@ -728,7 +790,7 @@ class _Fit:
         except NotFinite as error:
             at = number + error.args[1] - step
             if not any(isinstance(c, TerminateOnNaN) for c in callbacks):
-                raise model._diverged(trainer, epoch, at) from None
+                raise model._diverged(trainer, error.args[1], epoch, at) from None
             callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
             model.stop_training = True
             return end

@@ -1,20 +1,22 @@
 """Sequential: a stack of layers as one model."""
 
 import threading
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _random, _validate, layers as layer_module
+from fastnn import _data, _random, _validate
+from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._program import Builder, Variable
 from fastnn._training import Training
 from fastnn._validate import FloatArray
 from fastnn.errors import NotBuiltError
-from fastnn.layers import InputLayer, Layer
-from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
+from fastnn.layers import Embedding, InputLayer, Layer
+from fastnn.layers._base import Shape, Site, automatic_name, sample_shape, set_arrays
 
 __all__ = ["Sequential"]
 
@@ -71,9 +73,11 @@ class Sequential(Training):
         self._op_names: list[str] = []
         self._flags: tuple[Any, ...] = ()
         self._building = threading.RLock()
-        self.trainable = _validate.flag(trainable, "trainable")
+        self._trainable = True
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
             self.add(layer, rebuild=False)
+        if not _validate.flag(trainable, "trainable"):
+            self.trainable = False
         self._try_build()
 
     # -------------------------------------------------------------------------------------------------------- layers
@@ -88,22 +92,44 @@ class Sequential(Training):
         """What the model computes in."""
         return self._dtype.name
 
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights learn. Setting it sets that of all layers; compile reads it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = _validate.flag(value, "trainable")
+        for layer in self._layers:
+            layer.trainable = self._trainable
+
     def add(self, layer: Layer, rebuild: bool = True) -> None:
         """Append a layer."""
+        self._refuse_in_fit("add")
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError("layer: an Input can only be the first layer")
-        names = {one.name for one in self._layers}
-        if layer in self._layers or layer.name in names:
+        found = [inner for one in (*self._layers, layer) for inner in one._flat()]
+        twice = next((inner for i, inner in enumerate(found) if any(inner is before for before in found[:i])), None)
+        if twice is not None:
+            raise ValueError(f"layer: {twice.name!r} comes twice; make a layer of its own for each place")
+        if layer.name in {one.name for one in self._layers}:
             raise ValueError(f"layer: there is already a layer called {layer.name!r}; names must be unique in a model")
+        before = self._engine, self._output
         self._layers.append(layer)
         self._forget()
-        if rebuild:
-            self._try_build()
+        try:
+            if rebuild:
+                self._try_build()
+        except BaseException:  # it does not fit behind the others
+            self._layers.pop()
+            self._engine, self._output = before
+            raise
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
+        self._refuse_in_fit("pop")
         if not self.layers:
             raise ValueError("pop: there are no layers")
         layer = self._layers.pop()
@@ -133,7 +159,7 @@ class Sequential(Training):
         return self._layers[0]._given_shape if self._layers else None
 
     def _try_build(self) -> None:
-        shape = self._input or self._given_shape()
+        shape = self._given_shape() if self._input is None else self._input
         if shape is not None and self.layers:
             self._build(shape)
 
@@ -147,7 +173,9 @@ class Sequential(Training):
         given = self._given_shape()
         if input_shape is None and given is None:
             raise ValueError("input_shape: expected a shape such as (None, 784), or an Input as the first layer")
-        self._build(given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape"))
+        shape = given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape")
+        assert shape is not None
+        self._build(shape)
 
     def _build(self, shape: Shape) -> None:
         with self._building:
@@ -160,19 +188,47 @@ class Sequential(Training):
             given = self._given_shape()
             if given is not None and given != shape:
                 raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
-            inside, variables = shape, 0
-            for number, layer in enumerate(self.layers):
-                try:
-                    variables = layer._build(inside, self._dtype, self.seed, number, variables)
-                    inside = layer._output_of(inside)
-                except ValueError as error:
-                    raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
-            self._input, self._output = shape, inside
-            self._make_engine()
+            undo = self._unbuild()
+            inside, site = shape, Site(self._dtype, self.seed)
+            try:
+                for number, layer in enumerate(self.layers):
+                    try:
+                        layer._build(inside, number, site)
+                        inside = layer._output_of(inside)
+                    except ValueError as error:
+                        raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
+                self._input, self._output = shape, inside
+                self._make_engine()
+            except BaseException:
+                undo()
+                raise
+
+    def _unbuild(self) -> Callable[[], None]:
+        """What takes back a build that comes after it, so that one which fails leaves nothing behind."""
+        layers = [layer for layer in self._flat() if not layer.built]
+        before = [(layer, dict(vars(layer))) for layer in layers]
+        lists = [(items, list(items)) for _, values in before for items in values.values() if type(items) is list]
+        built, shape, output = self.built, self._input, self._output
+
+        def undo() -> None:
+            if built:
+                return
+            self._engine, self._input, self._output = None, shape, output
+            for layer, values in before:
+                vars(layer).clear()
+                vars(layer).update(values)
+            for items, contents in lists:
+                items[:] = contents
+
+        return undo
 
     def _make_engine(self) -> None:
         """Lay the weights out by which of them learn, and lower the layers."""
-        assert self._input is not None
+        for layer in self._flat():
+            owner = None if layer._model is None else layer._model()
+            if owner is not None and owner is not self:
+                owner._forget()  # which lays its layers out anew when it is used again
+            layer._model = weakref.ref(self)
         learns = [v for v in self._variables() if self._learns(v)]
         known = {id(v) for v in learns}
         rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
@@ -190,6 +246,13 @@ class Sequential(Training):
         for layer in self._flat():
             layer._moved()
             layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
+        self._flags = self._trainable_flags()
+        self._lower()
+
+    def _lower(self) -> None:
+        """Make the engine from the layers, on the weights where they lie."""
+        assert self._input is not None
+        assert self._output is not None
         builder = Builder(self._input)
         x = builder.input
         for layer in self.layers:
@@ -202,7 +265,35 @@ class Sequential(Training):
             builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
             [op.get("layer") for op in builder.ops], self._input, self._output, x.buffer,
         )  # fmt: skip
-        self._flags = self._trainable_flags()
+
+    def _reseed(self, seed: int) -> None:
+        """Draw from the streams of another seed from now on."""
+        if seed == self.seed:
+            return
+        self.seed = seed
+        for layer in self._flat():
+            layer._model_seed = seed
+        if self._engine is not None:
+            self._lower()
+            if self._plan is not None:
+                self._plan.remake(self)
+
+    def _run_layer(self, layer: Layer, x: Any, training: bool) -> FloatArray:
+        """The output of one of the layers for a batch of what it takes, on the model's own weights."""
+        self._refuse_while_fitted()
+        self._need_built()
+        assert layer._input_shape is not None
+        array = _data.precision(_data.inputs(x, "x", layer._input_shape, layer.name), self._dtype)
+        builder = Builder(layer._input_shape)
+        builder.layer = layer.name
+        builder.output = layer.lower(builder, builder.input)
+        engine = Engine(
+            builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
+            [op.get("layer") for op in builder.ops], layer._input_shape, builder.output.shape, builder.output.buffer,
+        )  # fmt: skip
+        if _validate.flag(training, "training"):
+            return engine.start_tape(array, True, self._forwards)[0]  # type: ignore[no-any-return]
+        return engine.call(array)  # type: ignore[no-any-return]
 
     def _gradient_of(self, v: Variable) -> FloatArray:
         view: FloatArray = self._gradients[v.offset : v.offset + v.array.size].reshape(v.array.shape)
@@ -228,6 +319,8 @@ class Sequential(Training):
         return bool(v.trains and self.trainable and v.layer.trainable)
 
     def _need_built(self) -> Engine:
+        if self._engine is None and self._input is not None and self.layers:
+            self._build(self._input)
         if self._engine is None:
             raise NotBuiltError(
                 f"{self.name}: its shapes are not known yet; begin the layers with an Input, call build, or fit first"
@@ -293,7 +386,10 @@ class Sequential(Training):
 
     def _inputs(self, x: Any, name: str = "x") -> npt.NDArray[Any]:
         """x as an array of the right shape; the model is built for it if it is not."""
-        array = _data.inputs(x, name, self._input or self._given_shape(), self.name)
+        shape = self._given_shape() if self._input is None else self._input
+        if shape is None and self.layers and isinstance(self.layers[0], Embedding) and np.ndim(x) == 1:
+            shape = ()
+        array = _data.inputs(x, name, shape, self.name)
         if self._engine is None:
             self._build(array.shape[1:])
         return array
@@ -317,8 +413,10 @@ class Sequential(Training):
         return y
 
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
-        """The output for a batch, and a tape: ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds
-        the weights' gradients to `grads`. Each tape has memory of its own; `zero_grad` begins anew.
+        """The output for a batch, and a tape.
+
+        ``tape.backward(dy)``, once, returns d loss / d x for dy = d loss / d y, and adds the weights' gradients to
+        `grads`; `zero_grad` begins anew. Each tape has memory of its own.
         """
         self._refuse_while_fitted()
         array = _data.precision(self._inputs(x), self._dtype)
@@ -350,7 +448,11 @@ class Sequential(Training):
         return (input_shape[0], *shape)
 
     def summary(
-        self, line_length: int | None = None, print_fn: Any = None, expand_nested: bool = False, show_trainable: bool = False
+        self,
+        line_length: int | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
     ) -> None:
         """Print the layers, what shapes they make and how many weights they have."""
         from fastnn._summary import summary

@@ -1,7 +1,9 @@
 """The base of all layers: names, shapes and weights, and how a layer becomes ops."""
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -30,6 +32,20 @@ def clear_names() -> None:
     """Begin the numbers of automatic names anew."""
     with _lock:
         _counts.clear()
+
+
+@dataclass
+class Site:
+    """What the layers of a model have in common while they are built, and how far the building has come."""
+
+    dtype: np.dtype[Any]
+    seed: int | None
+    variables: int = 0  # so far: the number of the next one's stream of first values
+    nested: int = 1 << 16  # the number of the next layer that lies inside another; others have their place's
+
+    def next_nested(self) -> int:
+        number, self.nested = self.nested, self.nested + 1
+        return number
 
 
 class Layer:
@@ -86,7 +102,8 @@ class Layer:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name(_objects.snake_case(type(self).__name__))
-        self.trainable = _validate.flag(trainable, "trainable")
+        self._trainable = _validate.flag(trainable, "trainable")
+        self._model: weakref.ref[Any] | None = None  # that holds the weights
         self.built = False
         if input_dim is not None:
             input_shape = (input_dim,)
@@ -99,9 +116,11 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if isinstance(value, np.ndarray) and (variable := self.__dict__.get("_arrays", {}).get(id(value))):
-            if name not in variable.attributes:
-                variable.attributes.append(name)
+        if not isinstance(value, np.ndarray):
+            return
+        variable = self.__dict__.get("_arrays", {}).get(id(value))
+        if variable is not None and name not in variable.attributes:
+            variable.attributes.append(name)
 
     # ------------------------------------------------------------------------------------------------------- weights
 
@@ -155,6 +174,17 @@ class Layer:
     def _moved(self) -> None:
         """The arrays of the variables are others now."""
         self._arrays = {id(v.array): v for v in self._variables}
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights learn. Setting it sets that of the layers inside too; compile reads it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = _validate.flag(value, "trainable")
+        for layer in self._layers:
+            layer.trainable = self._trainable
 
     @property
     def _layers(self) -> list["Layer"]:
@@ -215,24 +245,20 @@ class Layer:
         """The output's shape, beginning with None; the input's unless overridden."""
         return tuple(input_shape)
 
-    def _build(self, shape: Shape, dtype: np.dtype[Any], seed: int | None, number: Any, variables: int) -> int:
-        """Build for samples of a shape within a model; returns how many variables the model has then."""
-        if self.built and self._input_shape is not None:
-            if self._input_shape[-1:] != shape[-1:] and self._variables:
-                raise ValueError(
-                    f"{self.name}: built for samples of shape {self._input_shape}, got {shape}; "
-                    "use a layer of its own in each place"
-                )
-            self._input_shape = shape
-            return variables
-        self._dtype, self._model_seed, self._number, self._next_variable = dtype, seed, number, variables
-        self._input_shape = shape
-        self._build_inside(shape)
-        self.built = True
-        return self._next_variable
-
-    def _build_inside(self, shape: Shape) -> None:
-        self.build((None, *shape))  # type: ignore[arg-type]
+    def _build(self, shape: Shape, number: int, site: Site) -> None:
+        """Build for samples of a shape, as a model's layer of a number."""
+        if self.built and self._input_shape is not None and self._variables and self._input_shape != shape:
+            raise ValueError(
+                f"{self.name}: built for samples of shape {self._input_shape}, got {shape}; "
+                "use a layer of its own in each place"
+            )
+        self._dtype, self._model_seed, self._number, self._input_shape = site.dtype, site.seed, number, shape
+        if not self.built or not self._variables:
+            self._next_variable = site.variables
+            self._variables.clear()
+            self.build((None, *shape))  # type: ignore[arg-type]
+            self.built = True
+        site.variables += len(self._variables)
 
     def _output_of(self, shape: Shape) -> Shape:
         """The shape of an output sample."""
@@ -276,11 +302,13 @@ class Layer:
         """The layer's output for a batch, by itself: it is built for x's shape by the first call."""
         from fastnn.models import Sequential
 
-        model = self.__dict__.get("_alone")
+        model = None if self._model is None else self._model()
         if model is None:
             model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
-            object.__setattr__(self, "_alone", model)
-        return model(x, training=training)  # type: ignore[no-any-return]
+            object.__setattr__(self, "_alone", model)  # which keeps it alive, as long as the layer has no other
+        if model.layers == [self]:
+            return model(x, training=training)  # type: ignore[no-any-return]
+        return model._run_layer(self, x, training)  # type: ignore[no-any-return]
 
     # ---------------------------------------------------------------------------------------------------- description
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from fastnn import _validate
 from fastnn._program import Builder, Tensor
-from fastnn.layers._base import Layer, Shape
+from fastnn.layers._base import Layer, Shape, Site
 from fastnn.layers._dense import Dense
 
 
@@ -21,24 +21,26 @@ def as_layers(layers: Any, name: str) -> list[Layer]:
 class _Branching(Layer):
     """A layer with branches, each a list of layers."""
 
-    _branches: list[list[Layer]]
+    _branches: Sequence[list[Layer]] = ()
+
+    def _take(self, branches: list[list[Layer]]) -> None:
+        self._branches = branches
+        if not self.trainable:
+            self.trainable = False  # of the layers inside too
 
     @property
     def _layers(self) -> list[Layer]:
         return [layer for branch in self._branches for layer in branch]
 
-    def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
-        self._dtype, self._model_seed, self._number, self._input_shape = dtype, seed, number, shape
-        for b, branch in enumerate(self._branches):
+    def _build(self, shape: Shape, number: int, site: Site) -> None:
+        self._dtype, self._model_seed, self._number, self._input_shape = site.dtype, site.seed, number, shape
+        for branch in self._branches:
             inside = shape
-            for i, layer in enumerate(branch):
-                # a path of numbers, 8 bits each, is unique and leaves the plain layers' streams alone
-                path = (number + 1) << 16 | (b + 1) << 8 | (i + 1)
-                variables = layer._build(inside, dtype, seed, path, variables)
+            for layer in branch:
+                layer._build(inside, site.next_nested(), site)
                 inside = layer._output_of(inside)
         self._output_of(shape)
         self.built = True
-        return variables
 
     def _through(self, branch: Sequence[Layer], shape: Shape) -> Shape:
         for layer in branch:
@@ -77,16 +79,14 @@ class Residual(_Branching):
         self.layers = as_layers(layers, "layers")
         self.projection = None if projection is None else _validate.choice(projection, "projection", ("dense",))
         self._skip: list[Layer] = []
-        self._branches = [self.layers, self._skip]
+        self._take([self.layers, self._skip])
 
-    def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
+    def _build(self, shape: Shape, number: int, site: Site) -> None:
         if self.projection and not self._skip:
-            units = self._through(self.layers, self._shapes(shape, dtype, seed))[-1]
-            self._skip.append(Dense(units, use_bias=False, name=f"{self.name}_projection"))
-        return super()._build(shape, dtype, seed, number, variables)
-
-    def _shapes(self, shape: Shape, dtype: Any, seed: int | None) -> Shape:
-        return shape
+            units = self._through(self.layers, shape)[-1]
+            name = f"{self.name}_projection"
+            self._skip.append(Dense(units, use_bias=False, name=name, trainable=self.trainable))
+        super()._build(shape, number, site)
 
     def _output_of(self, shape: Shape) -> Shape:
         inside = self._through(self.layers, shape)
@@ -134,10 +134,10 @@ class Parallel(_Branching):
         self, branches: Sequence[Layer | Sequence[Layer]], merge: str = "add", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
-        if not self._branches:
+        self.branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
+        if not self.branches:
             raise ValueError("branches: expected at least one, got none")
-        self.branches = self._branches
+        self._take(self.branches)
         self.merge = _validate.choice(merge, "merge", ("add", "concatenate"))
 
     def _output_of(self, shape: Shape) -> Shape:

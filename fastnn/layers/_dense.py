@@ -156,7 +156,7 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2:
-            raise ValueError(f"{self.name}: a Dense layer needs samples with at least one axis, got shape {input_shape}")
+            raise ValueError(f"{self.name}: a Dense layer needs samples with an axis or more, got shape {input_shape}")
         self.kernel = self.add_weight(
             (input_shape[-1], self.units), self.kernel_initializer, name="kernel",
             regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
@@ -379,7 +379,9 @@ class PReLU(Layer):
 
 
 class Embedding(Layer):
-    """Rows of a table of weights, by their numbers: (N,) or (N, T) whole numbers to (N, output_dim) or (N, T, output_dim).
+    """Rows of a table of weights, by their numbers.
+
+    Whole numbers of shape (N,) or (N, T) become (N, output_dim) or (N, T, output_dim).
 
     Parameters
     ----------

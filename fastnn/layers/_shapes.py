@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from fastnn import _validate
 from fastnn._program import Builder, Tensor
-from fastnn._validate import FloatArray
 from fastnn.layers._base import Layer, Shape, sample_shape
 
 
@@ -45,7 +44,7 @@ class InputLayer(Layer):
         return {"batch_shape": list(self.shape), "name": self.name}
 
 
-def Input(  # noqa: N802: Keras's name
+def Input(  # noqa: N802 - Keras's name
     shape: Sequence[int] | None = None,
     batch_size: int | None = None,
     dtype: npt.DTypeLike | None = None,
