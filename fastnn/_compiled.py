@@ -130,12 +130,18 @@ class Plan:
             return
         if not self.metrics and self.given:
             self.metrics = [(self._metric(m, model._output, samples, truth), weighted) for m, weighted in self.given]
-        self.samples, self.truth_shape = samples, shape
+        self.samples = samples
         self.trainers = [self.make_trainer(model), self.make_trainer(model)]
         self.signature = signature
         if self.pending is not None:
             pending, self.pending = self.pending, None
             self.set_sums(pending)
+
+    def remake(self, model: Any) -> None:
+        """Make the trainers anew, for a model whose ops were lowered again on the same weights."""
+        if self.signature is not None:
+            self.trainers = [self.make_trainer(model), self.make_trainer(model)]
+            self.signature = (id(model._engine), *self.signature[1:])
 
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
@@ -171,7 +177,8 @@ class Plan:
                 "ignored": getattr(self.loss, "ignore_class", None),
                 "weight": self.weight,
                 "quick": getattr(type(self.loss), "_check", None)
-                in (TableLoss._check, losses.BinaryCrossentropy._check),
+                in (TableLoss._check, losses.BinaryCrossentropy._check)
+                and (samples.shape[1:], samples.d) == (output[:-1], output[-1]),
                 "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
             }
         native, python = [], []
@@ -187,18 +194,23 @@ class Plan:
             or optimizer._adds_penalties
             or any(c is not None for c in optimizer._later_constraints)
         )
-        if not in_python:
-            learns = [v for v in model._variables() if model._learns(v)]
-            if not optimizer._updater.bind([model._gradient_of(v) for v in learns]):
-                raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
-            optimizer._updater.merge()
+        self.updates_in_place = not in_python
+        self.bind_gradients(model)
         return Trainer(
             model._engine, objective, fused, native, not from_logits, optimizer._updater,
-            0 if self.truth_shape is None else int(np.prod(self.truth_shape)),
             python_metrics=PythonMetrics(python) if python else None,
             python_update=PythonUpdate(model) if in_python else None,
             python_penalty=PythonPenalty(model) if in_python else None,
         )  # fmt: skip
+
+    def bind_gradients(self, model: Any) -> None:
+        """Have the optimizer read the model's gradients: it may have been applied to others."""
+        updater = model.optimizer._updater
+        if not self.updates_in_place or updater.merged:
+            return
+        if not updater.bind([model._gradient_of(v) for v in model._variables() if model._learns(v)]):
+            raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
+        updater.merge()
 
     def _native(self, metric: Any, samples: TableSamples | None, output: tuple[int, ...]) -> dict[str, Any] | None:
         """A metric as the trainer's own, where it is one that the core has and y_true lies as it wants."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastnn import _validate
 from fastnn._core import train as _core
-from fastnn.losses._base import Loss, TableSamples
+from fastnn.losses._base import Loss, TableLoss, TableSamples
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -37,15 +37,16 @@ def as_array(value: Any, name: str) -> Array:
 def inputs(value: Any, name: str, shape: Shape | None, model: str) -> Array:
     """x, of the model's input shape where that is known."""
     array = as_array(value, name)
+    given = array.shape
     if array.ndim == 1 and (shape is None or len(shape) == 1):
         array = array[:, None]
     if shape is not None and array.shape[1:] != shape:
         hint = ""
-        if array.shape == shape:
+        if given == shape:
             hint = f"; for one sample pass {name}[None]"
         elif array.ndim == 2 and len(shape) == 1 and array.shape[::-1][1:] == shape:
             hint = f"; it looks transposed: pass {name}.T"
-        raise ValueError(f"{name}: {model} takes samples of shape {shape}, got an array of shape {array.shape}{hint}")
+        raise ValueError(f"{name}: {model} takes samples of shape {shape}, got an array of shape {given}{hint}")
     return array
 
 
@@ -63,38 +64,51 @@ def precision(array: Array, dtype: np.dtype[Any]) -> Array:
     return np.ascontiguousarray(array, dtype)
 
 
-def targets(loss: Loss, y: Any, n: int, shape: Shape, dtype: np.dtype[Any]) -> tuple[TableSamples | None, Array | None]:
+def targets(
+    loss: Loss, y: Any, n: int, shape: Shape, dtype: np.dtype[Any], names: str = ""
+) -> tuple[TableSamples | None, Array | None]:
     """y as the loss's row of the table wants it, shape (n, ...), with a few samples of it; (None, y) for other losses.
 
-    The loss itself checks y, some samples at a time, against predictions of the model's output shape.
+    The loss itself checks y, some samples at a time, against predictions of the model's output shape. `names` is what
+    the arguments' names begin with.
     """
-    array = None if y is None else as_array(y, "y")
+    name = f"{names}y"
+    array = None if y is None else as_array(y, name)
     if array is not None and len(array) != n:
-        raise ValueError(f"y: x has {n} samples, y has {len(array)}; they must have as many")
+        raise ValueError(f"{name}: {names}x has {n} samples, {name} has {len(array)}; they must have as many")
     if array is not None:
-        check_finite(array, "y")
-    try:
-        first = loss._samples(None if array is None else array[: min(n, 2)], np.zeros((min(n, 2), *shape), dtype))
-    except (ValueError, TypeError) as error:
-        raise type(error)(renamed(error)) from None
+        check_finite(array, name)
+    first = samples(loss, array, slice(0, 2), shape, dtype, name)
     if not isinstance(first, TableSamples):
-        return None, array
+        return None, None if array is None else np.ascontiguousarray(array)
     if array is None or first.y_true is None:
         return first, None
     whole = np.empty((n, *first.y_true.shape[1:]), first.y_true.dtype)
-    dummy = np.zeros((min(n, CHUNK), *shape), dtype)
     for begin in range(0, n, CHUNK):
-        part = array[begin : begin + CHUNK]
-        try:
-            whole[begin : begin + CHUNK] = cast("TableSamples", loss._samples(part, dummy[: len(part)])).y_true
-        except (ValueError, TypeError) as error:
-            raise type(error)(renamed(error)) from None
+        rows = slice(begin, begin + CHUNK)
+        whole[rows] = cast("TableSamples", samples(loss, array, rows, shape, dtype, name)).y_true
+    if first.dtype != dtype or cast("TableLoss", loss)._axis(first.y_pred) != -1:
+        return None, np.ascontiguousarray(array)  # in another precision or along another axis than the engine's
     return first, whole
 
 
-def renamed(error: Exception) -> str:
+def samples(loss: Loss, y: Array | None, rows: slice, shape: Shape, dtype: np.dtype[Any], name: str) -> Any:
+    """Some rows of y as the loss takes them, or an error in the words of who calls fit."""
+    part = None if y is None else y[rows]
+    try:
+        return loss._samples(part, np.zeros((2 if part is None else len(part), *shape), dtype))
+    except (ValueError, TypeError) as error:
+        if y is None:
+            raise ValueError(f"{name}: {loss.name} compares outputs with targets, and there are none; pass y") from None
+        if len(y) > len(y[rows]):
+            return samples(loss, y, slice(None), shape, dtype, name)  # for the shapes and places that the message names
+        raise type(error)(renamed(error, name)) from None
+
+
+def renamed(error: Exception, name: str) -> str:
     """A loss speaks of y_true and y_pred; who calls fit knows y and the model's output."""
-    return str(error).replace("y_true", "y").replace("y_pred", "the model's output")
+    text = str(error).replace("y_pred's last axis", "the last axis of the model's output")
+    return text.replace("y_true", name).replace("y_pred", "the model's output")
 
 
 def class_weights(weights: Mapping[Any, Any], y: Any, n: int) -> Array:
@@ -116,7 +130,7 @@ def class_weights(weights: Mapping[Any, Any], y: Any, n: int) -> Array:
     return result
 
 
-def weights(sample_weight: Any, class_weight: Any, y: Any, n: int, losses: Shape) -> Array | None:
+def weights(sample_weight: Any, class_weight: Any, y: Any, n: int, losses: Shape, names: str = "") -> Array | None:
     """A weight for each loss, shape (n, ...) of float64, or None."""
     if sample_weight is not None and class_weight is not None:
         raise ValueError("class_weight, sample_weight: only one of them can be given; multiply them into one")
@@ -124,11 +138,12 @@ def weights(sample_weight: Any, class_weight: Any, y: Any, n: int, losses: Shape
         sample_weight = class_weights(class_weight, y, n)
     if sample_weight is None:
         return None
-    array = as_array(sample_weight, "sample_weight")
+    name = f"{names}sample_weight"
+    array = as_array(sample_weight, name)
     if len(array) != n:
-        raise ValueError(f"sample_weight: x has {n} samples, sample_weight has {len(array)}; they must have as many")
-    check_finite(array, "sample_weight")
-    return np.ascontiguousarray(_validate.sample_weights(array, (n, *losses)), np.float64)
+        raise ValueError(f"{name}: {names}x has {n} samples, {name} has {len(array)}; they must have as many")
+    check_finite(array, name)
+    return np.ascontiguousarray(_validate.sample_weights(array, (n, *losses), name), np.float64)
 
 
 def unpacked(data: Any, name: str) -> tuple[Any, Any, Any]:

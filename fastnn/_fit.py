@@ -8,6 +8,7 @@ from fastnn import _data, _random, _validate
 from fastnn._core.train import NotFinite, Trainer
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
+from fastnn._warnings import warn
 from fastnn.callbacks import BackupAndRestore, History, TerminateOnNaN
 from fastnn.callbacks._base import listed
 
@@ -73,10 +74,16 @@ class Fit:
             length = steps if steps is not None else self.source.length
         else:
             if share and data is None:
-                arrays = [None if a is None else np.asarray(a) for a in (y, sample_weight)]
-                (x, y, sample_weight), data = _data.split(model._inputs(x), arrays[0], arrays[1], share)
+                y = None if y is None else _data.as_array(y, "y")
+                w = None if sample_weight is None else _data.as_array(sample_weight, "sample_weight")
+                (x, y, sample_weight), data = _data.split(_data.as_array(x, "x"), y, w, share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
-            length = steps if steps is not None else len(self.source)
+            length = min(steps or len(self.source), len(self.source))
+            if steps is not None and len(self.source) % length:
+                warn(
+                    f"steps_per_epoch: {len(self.source)} batches are no multiple of {steps}, so that some epochs have "
+                    f"only {len(self.source) % length}"
+                )
         if data is not None:
             if gives_batches(data):
                 self.validation = Stream(data, "validation_data")
@@ -147,21 +154,29 @@ class Fit:
     def one_epoch(self, epoch: int, step: int) -> dict[str, Any]:
         """The steps of an epoch over arrays, from `step` on."""
         model, batches = self.model, self.source
+        passes, begin, end = self.window(epoch)
+        batches.reorder(_random.permutation(batches.n, model.seed, ROW_ORDER + passes) if self.shuffle else None)
         trainer = self.plan.trainer()
-        each, through = len(batches), None
-        while step < self.length and not model.stop_training:
-            # with steps_per_epoch, an epoch begins where the one before it stopped; else it is a pass by itself
-            number, at = divmod((epoch - self.initial_epoch) * self.length + step, each)
-            if number != through:
-                through = number
-                key = ROW_ORDER + self.initial_epoch + number
-                batches.reorder(_random.permutation(batches.n, model.seed, key) if self.shuffle else None)
-                trainer.bind(batches, True, model._forwards)
-            step += self.some_steps(trainer, epoch, step, at, min(each, at + self.length - step)) - at
-            self.progress.update(step, self.plan.logs())
+        trainer.bind(batches, True, model._forwards)
+        place = begin + step
+        while place < end and not model.stop_training:
+            place = self.some_steps(trainer, epoch, place - begin, place, end)
+            self.progress.update(place - begin, self.plan.logs())
+        step = place - begin
         logs = self.plan.logs()
         self.progress.update(step, logs, final=True)
         return logs
+
+    def window(self, epoch: int) -> tuple[int, int, int]:
+        """Of an epoch over arrays: which pass over the samples it is part of, its first batch, the one after its last.
+
+        With fewer steps_per_epoch than batches an epoch goes on where the one before it stopped, and never from one
+        pass into the next: as in Keras.
+        """
+        count = len(self.source)
+        passes, place = divmod(epoch - self.initial_epoch, -(-count // self.length))
+        begin = place * self.length
+        return self.initial_epoch + passes, begin, min(begin + self.length, count)
 
     def stream_epoch(self, epoch: int, step: int) -> dict[str, Any]:
         """The steps of an epoch over a stream, whose batches are bound one by one."""
@@ -210,7 +225,7 @@ class Fit:
         except NotFinite as error:
             at = number + error.args[1] - step
             if not any(isinstance(c, TerminateOnNaN) for c in callbacks):
-                raise model._diverged(trainer, epoch, at) from None
+                raise model._diverged(trainer, error.args[1], epoch, at) from None
             callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
             model.stop_training = True
             return end

@@ -90,6 +90,7 @@ def lay_out(spans: Iterable[Span]) -> int:
     return max((p.place + p.size for p in placed), default=0)
 
 
+FIRST_NESTED = 1 << 16
 READS_INPUT = {"dense", "prelu", "batch_norm", "layer_norm", "embed", "python"}
 
 
@@ -105,6 +106,12 @@ class Builder:
         self.input = Tensor(0, input_shape)
         self.output = self.input
         self.sized = 0
+        self.nested = FIRST_NESTED
+
+    def next_nested(self) -> int:
+        """The number of a layer inside another, which its random streams are keyed by; others have their place's."""
+        self.nested += 1
+        return self.nested
 
     def op(
         self,
@@ -209,13 +216,10 @@ class Builder:
         gradients = self._gradients() if training else []
         keeps = self.keeps(training)
         kept = [Span(keep, i, 2 * n - i if training else i) for i, keep in enumerate(keeps)]
+        adding = [training and op["adds_dx"] and op["kind"] != "dense" for op in self.ops]
         temporary = [
-            Span(
-                self.sizes[op["input"]] if training and op["adds_dx"] and op["kind"] != "dense" else 0,
-                2 * n - i,
-                2 * n - i,
-            )
-            for i, op in enumerate(self.ops)
+            Span(self.sizes[op["input"]] if adds else 0, 2 * n - i, 2 * n - i)
+            for i, (op, adds) in enumerate(zip(self.ops, adding, strict=True))
         ]
         planes = lay_out(span for span in [*values, *gradients, *kept, *temporary] if span.size)
         ops = []

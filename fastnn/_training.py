@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,12 +76,24 @@ class Training:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Accepted, and without effect: every fit runs in compiled code, and losses need no scaling.
         """
-        self._refuse_while_fitted()
-        self._plan = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics)
-        self.optimizer = optimizers.get(optimizer)
-        self._refresh()
-        if self._engine is not None:
-            self._ready_optimizer()
+        self._refuse_in_fit("compile")
+        plan, made = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics), optimizers.get(optimizer)
+        if made is None:
+            raise TypeError("optimizer: expected a name or an Optimizer, got None")
+        if made._rule() is None and not made._in_python:
+            raise ValueError(
+                f"optimizer: {type(made).__name__} has no rule for a single step, as fit takes them; "
+                "pass an optimizer that has, such as 'adam'"
+            )
+        before = self._plan, self.optimizer
+        self._plan, self.optimizer = plan, made
+        try:
+            self._refresh()
+            if self._engine is not None:
+                self._ready_optimizer()
+        except BaseException:
+            self._plan, self.optimizer = before
+            raise
 
     @property
     def compiled(self) -> bool:
@@ -107,6 +119,7 @@ class Training:
         """Begin the means of the loss and of all metrics anew."""
         plan = self._need_compiled()
         plan.reset()
+        plan.reset(testing=True)
 
     def _forget_compiled(self) -> None:
         if self._plan is not None:
@@ -159,13 +172,21 @@ class Training:
                 f"{self.name}: another thread is training this model; wait for it, or use a copy of the model"
             )
 
+    def _refuse_in_fit(self, what: str) -> None:
+        """What fit goes by cannot be changed under it, not even by its own callbacks."""
+        if self._owner is not None:
+            raise RuntimeError(f"{what}: {self.name} is being trained; call it before or after fit")
+
     @contextlib.contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
-        """Training changes the model: one at a time."""
+    def _alone(self, what: str, trains: bool = True) -> Iterator[None]:
+        """Training changes the model, and evaluation its metrics: one at a time."""
+        if not trains and self._owner_is_here():  # within a callback of this model's fit
+            yield
+            return
         if not self._lock.acquire(blocking=False):
-            who = "this model's fit is still running" if self._owner_is_here() else "another thread is training it"
-            raise RuntimeError(f"{what}: {who}; a model can learn from one call at a time")
-        self._owner = threading.get_ident()
+            who = "this model's fit is still running" if self._owner_is_here() else "another thread is at work with it"
+            raise RuntimeError(f"{what}: {who}; a model can learn from, or be evaluated by, one call at a time")
+        self._owner = threading.get_ident() if trains else None
         try:
             yield
         finally:
@@ -177,32 +198,31 @@ class Training:
     def _batches(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, names: str = ""
     ) -> Batches:
-        """Arrays as batches, all of it checked; the model is built and the plan made for them."""
+        """Arrays as batches, all of it checked; the model is built and the plan made for them.
+
+        A model that was not built yet is as it was where the data are refused: they may have had a wrong shape.
+        """
         plan = self._need_compiled()
-        array = self._inputs(x, names + "x")
-        n = len(array)
-        if n == 0:
-            raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
-        if not isinstance(x, np.memmap):
-            _data.check_finite(array, names + "x")
-        self._ready_optimizer_if_needed()
-        assert self._output is not None
-        samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype)
-        losses = self._output[:-1] if samples is None else samples.shape[1:]
-        weights = _data.weights(sample_weight, class_weight, y, n, losses)
+        if plan.loss is None:
+            raise ValueError(f"{self.name}: compile was given no loss, so there is nothing to make small; pass one")
+        undo = self._unbuild()
+        try:
+            array = self._inputs(x, names + "x")
+            n = len(array)
+            if n == 0:
+                raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
+            if not isinstance(x, np.memmap):
+                _data.check_finite(array, names + "x")
+            assert self._output is not None
+            samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype, names)
+            losses = self._output[:-1] if samples is None else samples.shape[1:]
+            weights = _data.weights(sample_weight, class_weight, y, n, losses, names)
+            self._ready_optimizer()
+        except BaseException:
+            undo()
+            raise
         plan.prepare(self, samples, truth)
         return Batches(array, truth, weights, batch_size, self._dtype)
-
-    def _ready_optimizer_if_needed(self) -> None:
-        self._refresh_if_compiled_before_build()
-        self._ready_optimizer()
-
-    def _refresh_if_compiled_before_build(self) -> None:
-        """A model that is built by its first data takes the flags as they were at compile, which is as they are."""
-
-    def _checks(self, x: Any) -> bool:
-        """Whether x is checked batch by batch: memory maps are not read twice."""
-        return isinstance(x, np.memmap)
 
     # ----------------------------------------------------------------------------------------------------------- fit
 
@@ -287,15 +307,16 @@ class Training:
         optimizer = self.optimizer
         rates, rate, count = self._rates(end - step)
         optimizer._configured()
+        self._need_compiled().bind_gradients(self)
         try:
             return trainer.run(step, min(end, step + count), True, rates, rate, seconds)
         finally:
             self._forwards = trainer.forwards
 
-    def _diverged(self, trainer: Trainer, epoch: int, step: int) -> DivergenceError:
-        """What to raise for a loss that is not finite."""
+    def _diverged(self, trainer: Trainer, batch: int, epoch: int, step: int) -> DivergenceError:
+        """What to raise for a loss that is not finite, of a batch of what the trainer is bound to."""
         loss = trainer.last_loss
-        bad = trainer.first_bad_op()
+        bad = trainer.first_bad_op(batch)
         where = (
             f"the first layer whose output is not finite is {self._op_names[bad]!r}"
             if bad >= 0
@@ -326,16 +347,20 @@ class Training:
         """
         if kwargs:
             raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
-        self._refuse_while_fitted()
         self._need_compiled()
-        calls = self._calls(callbacks, verbose)
-        if gives_batches(x):
-            refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
-            source: Any = Stream(x, "x")
-        else:
-            source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
-        logs = self._test(source, steps, calls, Progress(verbose))
-        return dict(sorted(logs.items())) if return_dict else _flat(logs)  # sorted, as Keras's
+        if steps is not None:
+            steps = _validate.integer(steps, "steps", minimum=1)
+        if x is None:
+            raise TypeError("x: expected samples, got None")
+        with self._alone("evaluate", trains=False):
+            calls = self._calls(callbacks, verbose)
+            if gives_batches(x):
+                refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
+                source: Any = Stream(x, "x")
+            else:
+                source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
+            logs = self._test(source, steps, calls, Progress(verbose))
+        return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
         """The callbacks of evaluate or predict."""
@@ -482,7 +507,7 @@ class Training:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Returns the means of the loss and the metrics since `reset_metrics`, as Keras."""
+        """One step on one batch. Returns its loss, from before the step, and its metrics."""
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
             assert self._plan is not None
             logs = self._plan.logs()
@@ -491,12 +516,13 @@ class Training:
             n = len(x) if hasattr(x, "__len__") else 0
             batches = self._batches(x, y, sample_weight, class_weight, max(1, n))
             plan = self._need_compiled()
+            plan.reset()
             trainer = plan.trainer()
             trainer.bind(batches, True, self._forwards)
             try:
                 self._advance(trainer, 0, 1)
             except NotFinite:
-                raise self._diverged(trainer, 0, self.optimizer._steps) from None
+                raise self._diverged(trainer, 0, 0, self.optimizer._steps) from None
             logs = plan.logs()
         return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
@@ -510,25 +536,28 @@ class Training:
         trainer = plan.trainers[0]
         try:
             self._owner = threading.get_ident()
+            plan.bind_gradients(self)
+            plan.reset()
             done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
             self._forwards += done
         except NotFinite:
-            raise self._diverged(trainer, 0, optimizer._steps) from None
+            raise self._diverged(trainer, 0, 0, optimizer._steps) from None
         finally:
             self._owner = None
             self._lock.release()
         return done
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""
-        self._refuse_while_fitted()
-        n = len(x) if hasattr(x, "__len__") else 0
-        batches = self._batches(x, y, sample_weight, None, max(1, n))
-        plan = self._need_compiled()
-        tester = plan.trainer(testing=True)
-        tester.bind(batches, False, 0)
-        tester.run(0, 1, False, None, 0.0, SLICE)
-        logs = plan.logs(testing=True)
+        """The loss and metrics of one batch."""
+        with self._alone("test_on_batch", trains=False):
+            n = len(x) if hasattr(x, "__len__") else 0
+            batches = self._batches(x, y, sample_weight, None, max(1, n))
+            plan = self._need_compiled()
+            plan.reset(testing=True)
+            tester = plan.trainer(testing=True)
+            tester.bind(batches, False, 0)
+            tester.run(0, 1, False, None, 0.0, SLICE)
+            logs = plan.logs(testing=True)
         return dict(sorted(logs.items())) if return_dict else _flat(logs)
 
     def gradients(
@@ -557,6 +586,7 @@ class Training:
         """All that the steps to come depend on, besides the data: weights, the optimizer's state, counters."""
         plan = self._need_compiled()
         return {
+            "input_shape": list(self._need_built().input_shape),
             "weights": {str(i): w for i, w in enumerate(self.get_weights())},
             "optimizer": self.optimizer.get_state(),
             "forwards": self._forwards,
@@ -567,11 +597,14 @@ class Training:
 
     def restore_training_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where `training_state` was called: the steps that follow are the same to the last bit."""
+        if self._engine is None:
+            self.build((None, *(int(n) for n in state["input_shape"])))
+        self._ready_optimizer()
         weights = state["weights"]
         self.set_weights([weights[str(i)] for i in range(len(weights))])
         self.optimizer.set_state(state["optimizer"])
         self._forwards = int(state["forwards"])
-        self.seed = int(state["seed"])
+        self._reseed(int(state["seed"]))
         self._need_compiled().set_sums(state["sums"])
         if self._stream is not None and state["stream"] is not None:
             self._stream.restore(state["stream"])
@@ -596,6 +629,15 @@ class Training:
         raise NotImplementedError
 
     def _refresh(self) -> None:
+        raise NotImplementedError
+
+    def _reseed(self, seed: int) -> None:
+        raise NotImplementedError
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        raise NotImplementedError
+
+    def _unbuild(self) -> Callable[[], None]:
         raise NotImplementedError
 
     def get_weights(self) -> list[FloatArray]:

@@ -3,7 +3,7 @@
 import math
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastnn._program import Builder, Variable
 from fastnn._training import Training
 from fastnn._validate import FloatArray
 from fastnn.errors import NotBuiltError
-from fastnn.layers import InputLayer, Layer
+from fastnn.layers import Embedding, InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
 from fastnn.layers._branches import ModelLayer
 
@@ -114,20 +114,30 @@ class Sequential(Training):
 
     def add(self, layer: "Layer | Sequential", rebuild: bool = True) -> None:
         """Append a layer, or a model as one: the weights are then those of both."""
+        self._refuse_in_fit("add")
         if isinstance(layer, Sequential):
             layer = ModelLayer(layer)
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError("layer: an Input can only be the first layer")
-        names = {one.name for one in self._layers}
-        if layer in self._layers or layer.name in names:
+        found = [inner for one in (*self._layers, layer) for inner in one._flat()]
+        twice = next((inner for i, inner in enumerate(found) if any(inner is before for before in found[:i])), None)
+        if twice is not None:
+            raise ValueError(f"layer: {twice.name!r} comes twice; make a layer of its own for each place")
+        if layer.name in {one.name for one in self._layers}:
             raise ValueError(f"layer: there is already a layer called {layer.name!r}; names must be unique in a model")
+        before = self._engine, self._output, self._lost, self._dtype
         self._layers.append(layer)
-        self._take_dtypes()
-        self._forget()
-        if rebuild:
-            self._try_build()
+        try:
+            self._take_dtypes()
+            self._forget()
+            if rebuild:
+                self._try_build()
+        except BaseException:  # it does not fit behind the others
+            self._layers.pop()
+            self._engine, self._output, self._lost, self._dtype = before
+            raise
 
     def _take_dtypes(self) -> None:
         """Compute in what the layers ask for, unless the model was told."""
@@ -141,6 +151,7 @@ class Sequential(Training):
 
     def pop(self, rebuild: bool = True) -> Any:
         """Remove the last layer and return it."""
+        self._refuse_in_fit("pop")
         if not self._stack:
             raise ValueError("pop: there are no layers")
         layer = self._layers.pop()
@@ -177,7 +188,7 @@ class Sequential(Training):
         return self._layers[0]._given_shape if self._layers else None
 
     def _try_build(self) -> None:
-        shape = self._input or self._given_shape()
+        shape = self._given_shape() if self._input is None else self._input
         if shape is not None and self._stack:
             self._build(shape)
 
@@ -206,8 +217,32 @@ class Sequential(Training):
             given = self._given_shape()
             if given is not None and given != shape:
                 raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
-            self._build_shapes(shape)
-            self._make_engine()
+            undo = self._unbuild()
+            try:
+                self._build_shapes(shape)
+                self._make_engine()
+            except BaseException:
+                undo()
+                raise
+
+    def _unbuild(self) -> Callable[[], None]:
+        """What takes back a build that comes after it, so that one which fails leaves nothing behind."""
+        layers = [layer for layer in self._flat() if not layer.built]
+        before = [(layer, dict(vars(layer))) for layer in layers]
+        lists = [(items, list(items)) for _, values in before for items in values.values() if type(items) is list]
+        built, shape, output = self.built, self._input, self._output
+
+        def undo() -> None:
+            if built:
+                return
+            self._engine, self._input, self._output = None, shape, output
+            for layer, values in before:
+                vars(layer).clear()
+                vars(layer).update(values)
+            for items, contents in lists:
+                items[:] = contents
+
+        return undo
 
     def _build_shapes(self, shape: Shape, most: int | None = None) -> None:
         """Build the layers one after the other; no sample on the way may have more than `most` elements."""
@@ -224,8 +259,6 @@ class Sequential(Training):
 
     def _make_engine(self) -> None:
         """Lay the weights out by which of them learn, and lower the layers."""
-        assert self._input is not None
-        assert self._output is not None
         learns = [v for v in self._variables() if self._learns(v)]
         known = {id(v) for v in learns}
         rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
@@ -249,6 +282,13 @@ class Sequential(Training):
         for layer in self._flat():
             layer._moved()
             layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
+        self._flags = self._trainable_flags()
+        self._lower()
+
+    def _lower(self) -> None:
+        """Make the engine from the layers, on the weights where they lie."""
+        assert self._input is not None
+        assert self._output is not None
         builder = Builder(self._input)
         x = builder.input
         for layer in self._stack:
@@ -261,7 +301,18 @@ class Sequential(Training):
             builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
             [op.get("layer") for op in builder.ops], self._input, self._output, x.buffer,
         )  # fmt: skip
-        self._flags = self._trainable_flags()
+
+    def _reseed(self, seed: int) -> None:
+        """Draw from the streams of another seed from now on."""
+        if seed == self.seed:
+            return
+        self.seed = seed
+        for layer in self._flat():
+            layer._model_seed = seed
+        if self._engine is not None:
+            self._lower()
+            if self._plan is not None:
+                self._plan.remake(self)
 
     def _gradient_of(self, v: Variable) -> FloatArray:
         view: FloatArray = self._gradients[v.offset : v.offset + v.array.size].reshape(v.array.shape)
@@ -359,7 +410,10 @@ class Sequential(Training):
 
     def _inputs(self, x: Any, name: str = "x") -> npt.NDArray[Any]:
         """x as an array of the right shape; the model is built for it if it is not."""
-        array = _data.inputs(x, name, self._input or self._given_shape(), self.name)
+        shape = self._given_shape() if self._input is None else self._input
+        if shape is None and self._stack and isinstance(self._stack[0], Embedding) and np.ndim(x) == 1:
+            shape = ()
+        array = _data.inputs(x, name, shape, self.name)
         if self._engine is None:
             self._build(array.shape[1:])
         return array

@@ -181,6 +181,7 @@ cdef class Engine:
                     at = backward(run, 0, at, <double *>NULL)
                 else:
                     at = backward(run, 0, at, <float *>NULL)
+            failed(at)
             if at == -1:
                 return 0
             self.python_backward(run, at)
@@ -284,18 +285,25 @@ cdef class Tape:
     cdef Workspace workspace
     cdef object x
     cdef Run run
+    cdef bint spent
 
     def __init__(self):
         raise TypeError("a tape is made by model.forward(x)")
 
     def backward(self, cnp.ndarray dy not None):
-        """d loss / d x for dy = d loss / d y; the weights' gradients are added to the model's."""
+        """d loss / d x for dy = d loss / d y; the weights' gradients are added to the model's.
+
+        Once: the gradients take the place of what forward kept.
+        """
+        if self.spent:
+            raise RuntimeError("backward: this tape was gone back already; make another by model.forward(x)")
         cdef object target = self.engine.value_array(&self.run, self.engine.output, True, self.engine.output_shape)
         if not cnp.PyArray_SAMESHAPE(dy, <cnp.ndarray>target):
             raise ValueError(
                 f"dy: expected the shape of the output, {target.shape}, got {(<object>dy).shape}"
             )
         target[...] = dy
+        self.spent = True
         self.run.gradients, self.run.adds, self.run.wants_input = cnp.PyArray_DATA(self.engine.gradients), True, True
         self.engine.run_backward(&self.run, self.engine.training.op_count)
         return self.engine.value_array(&self.run, 0, True, self.engine.input_shape).copy()

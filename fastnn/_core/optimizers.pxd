@@ -104,7 +104,8 @@ cdef void constrain(void *w, int wide, Constraint *constraint) noexcept nogil
 
 cdef class Updater:
     cdef Plan plan
-    cdef bint busy, merged
+    cdef bint busy
+    cdef readonly bint merged
     cdef readonly list variables
     cdef readonly list slots
     cdef readonly object average, accumulated

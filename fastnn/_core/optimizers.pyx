@@ -405,6 +405,8 @@ cdef class Updater:
         """
         cdef ptrdiff_t i, size, shift
         cdef cnp.ndarray variable, gradient
+        cdef const void *address
+        cdef bint moved = False
         if len(gradients) != self.plan.segment_count:
             return False
         for i in range(self.plan.segment_count):
@@ -424,13 +426,18 @@ cdef class Updater:
             if shift != 0 and -size < shift < size:
                 return False
         for i in range(self.plan.segment_count):
-            self.plan.segments[i].g = NULL if gradients[i] is None else cnp.PyArray_DATA(<cnp.ndarray>gradients[i])
+            address = NULL if gradients[i] is None else cnp.PyArray_DATA(<cnp.ndarray>gradients[i])
+            moved |= self.plan.segments[i].g != address
+            self.plan.segments[i].g = address
+        if moved and self.merged:  # what lay side by side may not do so any more
+            self.merged = False
+            self.plan_pieces()
         return True
 
     def merge(self):
         """From now on treat segments as one where they and their gradients, which are bound, lie side by side.
 
-        Every later step must then have a gradient for every variable, at the same places. No bit changes.
+        Until other gradients are bound. No bit changes.
         """
         self.merged = True
         self.plan_pieces()

@@ -55,7 +55,7 @@ SOURCES = {
 cdef struct Table:
     # Samples that lie in memory one behind the other, or at a distance
     const char *data
-    ptrdiff_t stride, size        # bytes from one sample to the next; elements of a sample
+    ptrdiff_t stride, size, bytes # bytes from one sample to the next; elements and bytes of a sample
     Source source
     bint contiguous
 
@@ -68,7 +68,7 @@ cdef void convert(const number *x, ptrdiff_t n, real *y) noexcept nogil:
 
 cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
     if t.source == COPIED:
-        memcpy(y, x, t.size * sizeof(real))
+        memcpy(y, x, t.bytes)
     elif t.source == FLOAT32:
         convert(<const float *>x, t.size, y)
     elif t.source == FLOAT64:
@@ -98,15 +98,23 @@ cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t
         fetch_sample(t, t.data + (order[begin + r] if order != NULL else begin + r) * t.stride, y + r * t.size)
 
 
+cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:
+    """Samples order[begin], order[begin + 1], ... side by side, of whatever type"""
+    cdef ptrdiff_t r
+    for r in range(rows):
+        memcpy(y + r * t.bytes, t.data + order[begin + r] * t.stride, t.bytes)
+
+
 cdef Table table_of(cnp.ndarray array, type_of_target) except *:
     """An array of samples, each of which is contiguous."""
     cdef Table t
     t.data, t.size = <const char *>cnp.PyArray_DATA(array), 1
     for n in array.shape[1:array.ndim]:
         t.size *= n
-    t.stride = array.strides[0] if array.ndim and array.shape[0] > 1 else t.size * array.itemsize
+    t.bytes = t.size * array.itemsize
+    t.stride = array.strides[0] if array.ndim and array.shape[0] > 1 else t.bytes
     t.source = COPIED if array.dtype == type_of_target else SOURCES[array.dtype.name]
-    t.contiguous = t.stride == t.size * array.itemsize
+    t.contiguous = t.stride == t.bytes
     return t
 
 
@@ -139,8 +147,8 @@ def all_finite(const real[::1] x) -> bool:
 cdef class Batches:
     """Samples in memory, cut into batches of `size`: x of any plain type, each sample of it contiguous.
 
-    y is None, int32 labels, or of the engine's precision, and weights float64, one for each loss, or None; both are
-    C-contiguous. order is an int64 permutation, or None for the samples as they lie.
+    y is None, int32 labels, of the engine's precision, or, for a loss in Python, of any plain type; weights float64,
+    one for each loss, or None; both are C-contiguous. order is an int64 permutation, or None for the samples as they lie.
     """
 
     cdef readonly object x, y, weights, order, true_shape, weight_shape
@@ -236,14 +244,11 @@ cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
         job.truth = job.y.data + begin * job.y.stride
         if job.order != NULL:
             job.truth = job.truth_room
-            if job.objective.labels:  # four bytes each, whatever they mean
-                fetch(&job.y, job.order, begin, rows, <float *>job.truth_room)
-            else:
-                fetch(&job.y, job.order, begin, rows, <real *>job.truth_room)
+            gather(&job.y, job.order, begin, rows, <char *>job.truth_room)
     if job.w.data != NULL:
         job.weights = <const double *>(job.w.data + begin * job.w.stride)
         if job.order != NULL:
-            fetch(&job.w, job.order, begin, rows, job.weight_room)
+            gather(&job.w, job.order, begin, rows, <char *>job.weight_room)
             job.weights = job.weight_room
 
 
@@ -411,7 +416,6 @@ cdef class Trainer:
     cdef readonly Updater updater
     cdef Job job
     cdef Metric *metrics
-    cdef readonly ptrdiff_t true_size       # elements of y_true a sample
     cdef readonly bint in_python
     cdef bint long_steps
     cdef bint quick                         # quick_step knows all that y_true must be
@@ -420,15 +424,15 @@ cdef class Trainer:
     cdef Workspace workspace
     cdef readonly Batches batches
     cdef double operations                  # a sample
-    cdef ptrdiff_t room
+    cdef ptrdiff_t room, room_of_truth, room_of_weights   # samples; bytes of y_true and weights of each
 
     def __cinit__(self, Engine engine not None, objective, bint fused, list metrics, bint shows, Updater updater,
-                  ptrdiff_t true_size, python_metrics=None, python_update=None, python_penalty=None):
+                  python_metrics=None, python_update=None, python_penalty=None):
         cdef Job *job = &self.job
         cdef Objective *o = &self.job.objective
         cdef Metric *m
         cdef ptrdiff_t i, j
-        self.engine, self.updater, self.true_size = engine, updater, true_size
+        self.engine, self.updater = engine, updater
         self.python_metrics, self.python_update, self.python_penalty = python_metrics, python_update, python_penalty
         job.ops, job.output, job.fused, job.shows = engine.training.op_count, engine.output, fused, shows
         job.loss_buffer = engine.training.ops[job.ops - 1].input if fused else engine.output
@@ -473,10 +477,14 @@ cdef class Trainer:
         self.job.values = self.job.scales = self.job.weight_room = NULL
         self.job.truth_room = NULL
 
-    cdef int make_room(self, ptrdiff_t rows) except -1:
-        """Memory for batches of so many samples, so that the steps themselves allocate nothing."""
+    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights) except -1:
+        """Memory for batches of so many samples, so that the steps themselves allocate nothing.
+
+        truth and weights are how many bytes a sample has of y_true, and how many weights.
+        """
         cdef ptrdiff_t i, each = max(<ptrdiff_t>1, self.job.objective.rows)
-        if self.workspace is not None and self.room >= rows:
+        if (self.workspace is not None and self.room >= rows and self.room_of_truth >= truth
+                and self.room_of_weights >= weights):
             return 0
         self.workspace, self.room = None, 0
         self.free_room()
@@ -484,19 +492,19 @@ cdef class Trainer:
             each = max(each, self.metrics[i].rows)
         self.job.values = <double *>calloc(max(1, rows * each), sizeof(double))
         self.job.scales = <double *>calloc(max(1, rows * each), sizeof(double))
-        self.job.weight_room = <double *>calloc(max(1, rows * each), sizeof(double))
-        self.job.truth_room = calloc(max(1, rows * self.true_size), sizeof(double))
+        self.job.weight_room = <double *>calloc(max(1, rows * max(each, weights)), sizeof(double))
+        self.job.truth_room = calloc(max(1, rows), max(1, truth))
         if (self.job.values == NULL or self.job.scales == NULL or self.job.weight_room == NULL
                 or self.job.truth_room == NULL):
             raise MemoryError(f"no memory for batches of {rows} samples; take a smaller batch_size")
         self.workspace = Workspace(self.engine.training, rows, 8 if self.engine.wide else 4)
-        self.room = rows
+        self.room, self.room_of_truth, self.room_of_weights = rows, truth, weights
         return 0
 
     def bind(self, Batches batches not None, bint training, uint64_t forwards):
         """Take the data of the next runs, and the number of training forwards so far."""
         cdef Job *job = &self.job
-        self.make_room(max(<ptrdiff_t>1, min(batches.size, batches.n)))
+        self.make_room(max(<ptrdiff_t>1, min(batches.size, batches.n)), batches.y_table.bytes, batches.w_table.size)
         self.batches = batches
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.run.training, job.run.forwards = training, forwards
@@ -567,7 +575,7 @@ cdef class Trainer:
         cdef Objective *o = &self.job.objective
         cdef cnp.ndarray array, truth
         cdef int kind = <int>cnp.NPY_FLOAT64 if engine.wide else <int>cnp.NPY_FLOAT32, i
-        cdef ptrdiff_t rows
+        cdef ptrdiff_t rows, each = o.rows if o.labels else o.rows * o.d
         cdef bint finite
         if not self.quick or self.in_python or self.long_steps or type(x) is not cnp.ndarray or type(y) is not cnp.ndarray:
             return 0
@@ -581,16 +589,16 @@ cdef class Trainer:
         rows = cnp.PyArray_DIM(array, 0)
         if (not cnp.PyArray_ISCARRAY_RO(truth) or cnp.PyArray_NDIM(truth) == 0 or cnp.PyArray_DIM(truth, 0) != rows
                 or cnp.PyArray_NDIM(truth) != engine.output_axes + (not o.labels)
-                or cnp.PyArray_SIZE(truth) != rows * self.true_size):
+                or cnp.PyArray_SIZE(truth) != rows * each):
             return 0
         if not o.labels and cnp.PyArray_TYPE(truth) != kind:
             return 0
         if engine.wide:
             finite = is_finite(<const double *>cnp.PyArray_DATA(array), rows * engine.input_size)
-            finite = finite and (o.labels or is_fit(o, rows * self.true_size, <const double *>cnp.PyArray_DATA(truth)))
+            finite = finite and (o.labels or is_fit(o, rows * each, <const double *>cnp.PyArray_DATA(truth)))
         else:
             finite = is_finite(<const float *>cnp.PyArray_DATA(array), rows * engine.input_size)
-            finite = finite and (o.labels or is_fit(o, rows * self.true_size, <const float *>cnp.PyArray_DATA(truth)))
+            finite = finite and (o.labels or is_fit(o, rows * each, <const float *>cnp.PyArray_DATA(truth)))
         return rows if finite else 0
 
     def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
@@ -600,7 +608,7 @@ cdef class Trainer:
         cdef int status
         if rows == 0:
             return False
-        self.make_room(rows)
+        self.make_room(rows, self.job.objective.rows * (1 if self.job.objective.labels else self.job.objective.d) * 8, 0)
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if job.objective.labels:
@@ -759,10 +767,15 @@ cdef class Trainer:
         self.backward_in_parts(job.ops - job.fused)
         return job.loss
 
-    def first_bad_op(self) -> int:
-        """Run the batch at hand forward again, op by op: the first whose output is not finite, or -1."""
+    def first_bad_op(self, ptrdiff_t batch) -> int:
+        """Run a batch of what is bound forward again, op by op: the first whose output is not finite, or -1."""
         cdef Job *job = &self.job
         cdef int i, at
+        with nogil:  # of a quick step there is one batch, and its arrays are still there
+            if self.engine.wide:
+                load(job, batch * job.size, <const double *>NULL)
+            else:
+                load(job, batch * job.size, <const float *>NULL)
         for i in range(job.ops):
             with nogil:
                 if self.engine.wide:
@@ -771,7 +784,7 @@ cdef class Trainer:
                     at = forward(&job.run, i, i + 1, <const float *>NULL)
             if at == i:
                 self.engine.python_forward(&job.run, i)
-            y = self.engine.value_array(&job.run, job.run.ops[i].output, False, ())
+            y = self.engine.value_array(&job.run, job.run.ops[i].output, False, (-1,))
             if not np.isfinite(y).all():
                 return i
         return -1

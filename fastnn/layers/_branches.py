@@ -34,12 +34,10 @@ class _Branching(Layer):
 
     def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
         self._dtype, self._model_seed, self._number, self._input_shape = dtype, seed, number, shape
-        for b, branch in enumerate(self._branches):
+        for branch in self._branches:
             inside = shape
-            for i, layer in enumerate(branch):
-                # a path of numbers, 8 bits each, is unique and leaves the plain layers' streams alone
-                path = (number + 1) << 16 | (b + 1) << 8 | (i + 1)
-                variables = layer._build(inside, dtype, seed, path, variables)
+            for layer in branch:
+                variables = layer._build(inside, dtype, seed, None, variables)
                 inside = layer._output_of(inside)
         self._output_of(shape)
         self.built = True
@@ -53,7 +51,7 @@ class _Branching(Layer):
     def _lower_branch(self, branch: Sequence[Layer], builder: Builder, x: Tensor) -> Tensor:
         last, builder.last_layer = builder.last_layer, False
         for layer in branch:
-            builder.layer = layer.name
+            builder.layer, layer._number = layer.name, builder.next_nested()
             x = layer.lower(builder, x)
         builder.layer, builder.last_layer = self.name, last
         return x

@@ -1,0 +1,240 @@
+"""Steps allocate nothing, and models in several threads do not disturb each other."""
+
+import ctypes
+import gc
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from fastnn import Sequential, callbacks, layers, optimizers
+
+
+def network(width=8, seed=0, **options):
+    model = Sequential(
+        [
+            layers.Input((6,)), layers.Dense(width, activation="gelu"), layers.BatchNormalization(),
+            layers.Dropout(0.2), layers.Residual([layers.Dense(width, activation="relu")]), layers.Dense(2),
+        ],
+        seed=seed,
+    )  # fmt: skip
+    model.compile(**{"optimizer": optimizers.Adam(0.01), "loss": "mse", "metrics": ["mae"], **options})
+    return model
+
+
+def data(rows=64):
+    r = np.random.default_rng(0)
+    return r.normal(size=(rows, 6)).astype(np.float32), r.normal(size=(rows, 2)).astype(np.float32)
+
+
+class Info(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keep",
+        )
+    ]
+
+
+def in_use():
+    """Bytes that malloc has given out."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        pytest.skip("there is no mallinfo2 here")
+    library.mallinfo2.restype = Info
+    info = library.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+def grown(call):
+    """By how many bytes memory grows over a call that was made before: the least of a few, for what else goes on."""
+    call()
+    found = []
+    for _ in range(4):
+        gc.collect()
+        before = in_use()
+        call()
+        gc.collect()
+        found.append(in_use() - before)
+    return min(found, key=abs)
+
+
+CASES = {
+    "plain": {},
+    "python_metric": {"metrics": [lambda y, p: p.sum(axis=-1)]},
+    "clipped": {"optimizer": "adam", "weighted_metrics": ["mse"]},
+    "scheduled": {"optimizer": lambda: optimizers.SGD(optimizers.schedules.CosineDecay(0.01, 1000))},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_thousands_of_steps_are_flat(name):
+    options = {k: v() if name == "scheduled" else v for k, v in CASES[name].items()}
+    model = network(**options)
+    x, y = data()
+
+    def steps():
+        model.fit(x, y, batch_size=4, epochs=60, verbose=0)  # 960 of them
+
+    tracemalloc.start()
+    try:
+        assert abs(grown(steps)) < 20_000
+        before = tracemalloc.get_traced_memory()[0]
+        steps()
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_hundred_thousand_steps_are_flat():
+    model = Sequential([layers.Input((1,)), layers.Dense(1)], seed=0)
+    model.compile(optimizer=optimizers.SGD(1e-4), loss="mse")
+    x = np.ones((10_000, 1), np.float32)
+
+    def steps(epochs):
+        model.fit(x, x, batch_size=1, epochs=epochs, verbose=0)
+
+    steps(1)
+    gc.collect()
+    before = in_use()
+    steps(10)
+    gc.collect()
+    assert model.optimizer.iterations == 110_000
+    assert in_use() - before < 50_000
+
+
+def test_steps_within_a_slice_allocate_nothing():
+    """Between two looks of a callback at the first and the last batch, on memory that was warmed."""
+    model = network()
+    x, y = data()
+    model.fit(x, y, batch_size=4, verbose=0)
+    seen = []
+    looker = callbacks.LambdaCallback(on_epoch_begin=lambda e, logs: seen.append(in_use()))
+    model.fit(x, y, batch_size=4, epochs=300, verbose=0, callbacks=[looker], shuffle=False)
+    half = len(seen) // 2
+    assert seen[-1] - seen[half] < 150 * 400  # of a history entry and its floats, and not of 2400 steps
+
+
+@pytest.mark.parametrize(
+    "call", ["predict", "call", "evaluate", "train_on_batch", "test_on_batch", "gradients", "tape"]
+)
+def test_calls_are_flat(call):
+    model = network()
+    x, y = data()
+    calls = {
+        "predict": lambda: model.predict(x, verbose=0),
+        "call": lambda: model(x),
+        "evaluate": lambda: model.evaluate(x, y, verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(x, y),
+        "test_on_batch": lambda: model.test_on_batch(x, y),
+        "gradients": lambda: model.gradients(x, y),
+        "tape": lambda: model.forward(x)[1].backward(y),
+    }
+
+    def many():
+        for _ in range(300):
+            calls[call]()
+
+    assert abs(grown(many)) < 30_000
+
+
+def in_threads(works):
+    """Run functions at once; raise what they raise."""
+    errors, barrier = [], threading.Barrier(len(works))
+
+    def run(work):
+        try:
+            barrier.wait(30)
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize("width", [8, 200])
+def test_eight_threads_predict_at_once(width):
+    model = network(width)
+    r = np.random.default_rng(1)
+    inputs = [r.normal(size=(int(n), 6)).astype(np.float32) for n in r.integers(1, 700, 8)]
+    expected = [model.predict(x, verbose=0) for x in inputs]
+    results = [[] for _ in inputs]
+
+    def work(i):
+        def run():
+            for repeat in range(25):
+                call = (lambda x: model.predict(x, verbose=0), model, lambda x: model.forward(x)[0])[repeat % 3]
+                results[i].append(call(inputs[i]))
+
+        return run
+
+    in_threads([work(i) for i in range(8)])
+    for found, right in zip(results, expected, strict=True):
+        assert len(found) == 25
+        for one in found:
+            np.testing.assert_array_equal(one, right)
+
+
+def test_two_models_fit_in_two_threads():
+    x, y = data()
+    expected = []
+    for seed in (1, 2):
+        model = network(seed=seed)
+        model.fit(x, y, batch_size=4, epochs=20, verbose=0)
+        expected.append(model.get_weights())
+    models = [network(seed=1), network(seed=2)]
+    in_threads([lambda m=m: m.fit(x, y, batch_size=4, epochs=20, verbose=0) for m in models])
+    for model, weights in zip(models, expected, strict=True):
+        for a, b in zip(model.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_evaluations_at_once_are_right_or_refused():
+    model = network()
+    x, y = data()
+    expected = model.evaluate(x, y, verbose=0)
+    counts = {"right": 0, "refused": 0}
+
+    def work():
+        for _ in range(40):
+            try:
+                assert model.evaluate(x, y, verbose=0) == expected
+                counts["right"] += 1
+            except RuntimeError:
+                counts["refused"] += 1
+
+    in_threads([work] * 4)
+    assert counts["right"] > 0
+    assert sum(counts.values()) == 160
+
+
+def test_tapes_at_once():
+    """Each has memory of its own; the gradients add up."""
+    model = network()
+    x, y = data()
+    tapes = [model.forward(x * i)[1] for i in (1, 2)]
+    first = [tape.backward(y) for tape in tapes]
+    assert not np.array_equal(first[0], first[1])
+    model.zero_grad()
+    np.testing.assert_array_equal(model.forward(x)[1].backward(y), first[0])
+    with pytest.raises(RuntimeError, match="gone back"):
+        tapes[0].backward(y)
