@@ -322,7 +322,7 @@ class Training:
     ) -> Any:
         """The loss and metrics of samples: a number, a list where there are metrics, or a dict.
 
-        The arguments are those of `fit`.
+        The arguments are those of `fit`; `steps` is how many batches to take, and `return_dict` asks for the dict.
         """
         if kwargs:
             raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
