@@ -482,7 +482,7 @@ class Training:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Returns the means of the loss and the metrics since `reset_metrics`, as Keras."""
+        """One step on one batch. Returns the loss and the metrics of this batch alone, as Keras."""
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
             assert self._plan is not None
             logs = self._plan.logs()
@@ -493,6 +493,7 @@ class Training:
             plan = self._need_compiled()
             trainer = plan.trainer()
             trainer.bind(batches, True, self._forwards)
+            plan.reset()
             try:
                 self._advance(trainer, 0, 1)
             except NotFinite:
@@ -510,6 +511,7 @@ class Training:
         trainer = plan.trainers[0]
         try:
             self._owner = threading.get_ident()
+            plan.reset()
             done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
             self._forwards += done
         except NotFinite:
@@ -520,13 +522,14 @@ class Training:
         return done
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss and metrics of one batch: means since `reset_metrics`, as Keras."""
+        """The loss and metrics of one batch."""
         self._refuse_while_fitted()
         n = len(x) if hasattr(x, "__len__") else 0
         batches = self._batches(x, y, sample_weight, None, max(1, n))
         plan = self._need_compiled()
         tester = plan.trainer(testing=True)
         tester.bind(batches, False, 0)
+        plan.reset(testing=True)
         tester.run(0, 1, False, None, 0.0, SLICE)
         logs = plan.logs(testing=True)
         return dict(sorted(logs.items())) if return_dict else _flat(logs)
