@@ -14,6 +14,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PEERS ?=
 ARGS ?=
+comma = ,
 CLANG_FORMAT_FILES = $(wildcard csrc/*.[ch] csrc/tests/*.[ch])
 BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
@@ -27,7 +28,8 @@ help: ## what there is
 # ------------------------------------------------------------------------------------------------------- environments
 
 $(STAMPS)/venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"fastnn needs Python 3.11 or later; $(PYTHON) is {sys.version}")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    f"fastnn needs Python 3.11 or later; $(PYTHON) is {sys.version}")'
 	$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
@@ -92,20 +94,26 @@ wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install
 
 # The extensions with every access and every undefined operation checked. Python itself is not built that way, so that
 # the sanitizer's library goes in first, and leaks, which are Python's own, are not reported.
-SANITIZED = build/sanitized
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
+# $(call BUILD_SANITIZED,folder,sanitizers)
+BUILD_SANITIZED = rm -rf $(1) build/lib* build/bdist* && CC="$${CC:-gcc}" LDFLAGS="-fsanitize=$(2)" \
+    FASTNN_CFLAGS="-fsanitize=$(2) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
+    $(BIN)/python setup.py --quiet build --build-temp $(1)/temp --build-lib $(1)/lib
+# $(call PYTEST_SANITIZED,folder,libraries)
+PYTEST_SANITIZED = PYTHONSAFEPATH=1 PYTHONPATH=$(1)/lib PYTHONMALLOC=malloc \
+    LD_PRELOAD="$(foreach library,$(2),$$($${CC:-gcc} -print-file-name=$(library).so))" \
+    $(BIN)/pytest -p no:cacheprovider --capture=sys
+
 asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) -C csrc asan
-	@rm -rf $(SANITIZED) build/lib* build/bdist*
-	CC="$${CC:-gcc}" FASTNN_CFLAGS="$(SANITIZE)" LDFLAGS="-fsanitize=address,undefined" \
-	    $(BIN)/python setup.py --quiet build --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)/lib
-	PYTHONSAFEPATH=1 PYTHONPATH=$(SANITIZED)/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
-	    UBSAN_OPTIONS=print_stacktrace=1 \
-	    LD_PRELOAD="$$($${CC:-gcc} -print-file-name=libasan.so) $$($${CC:-gcc} -print-file-name=libubsan.so)" \
-	    $(BIN)/pytest -p no:cacheprovider $(ARGS)
+	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
+	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(call PYTEST_SANITIZED,build/asan,libasan libubsan) $(ARGS)
 
-tsan: ## the pool of threads under ThreadSanitizer
+# ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do.
+tsan: $(STAMPS)/build $(STAMPS)/test ## the pool, and all that runs in it for two callers, under ThreadSanitizer
 	$(MAKE) -C csrc tsan
+	$(call BUILD_SANITIZED,build/tsan,thread)
+	TSAN_OPTIONS="halt_on_error=1 $${TSAN_OPTIONS:-}" $(call PYTEST_SANITIZED,build/tsan,libtsan) tests/test_two_callers.py
 
 # ------------------------------------------------------------------------------------------------------- other machines
 
@@ -118,11 +126,16 @@ CROSS_RUN = if command -v $(firstword $(1)) > /dev/null; then echo "== tests as 
     $(call CROSS_MAKE,$(3)) test RUN="$(1)"; \
     else echo "== NOT RUN as $(2): $(firstword $(1)) is not installed (Debian: apt-get install qemu-user)"; fi
 
+# Less what qemu does not have, which it says for every program
+HASWELL = Haswell$(comma)-pcid$(comma)-x2apic$(comma)-tsc-deadline$(comma)-hle$(comma)-invpcid$(comma)-rtm
+
 cross: $(STAMPS)/cross ## compile csrc for every platform; run its tests on emulated CPUs where qemu-user is installed
 	@$(foreach target,$(CROSS),echo "== $(target)"; $(call CROSS_MAKE,$(target)) --no-print-directory --silent all;)
 	@$(call CROSS_RUN,qemu-aarch64,an Arm CPU,aarch64-linux-musl)
 	@$(call CROSS_RUN,qemu-x86_64 -cpu Nehalem,a CPU without AVX (Nehalem),x86_64-linux-musl)
-	@$(call CROSS_RUN,qemu-x86_64 -cpu Haswell,a CPU with AVX2 (Haswell),x86_64-linux-musl)
+	@$(call CROSS_RUN,qemu-x86_64 -cpu $(HASWELL),a CPU with AVX2 (Haswell),x86_64-linux-musl)
+	@echo "== tests of the vectors in plain C, which other CPUs get"
+	@$(MAKE) -C csrc TARGET_ARCH=other BUILD=build/portable test
 
 clean: ## remove everything that was built, and .venv
 	rm -rf build dist docs/_build csrc/build *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

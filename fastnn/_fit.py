@@ -77,6 +77,7 @@ class Fit:
                 (x, y, sample_weight), data = _data.split(model._inputs(x), arrays[0], arrays[1], share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
             length = steps if steps is not None else len(self.source)
+        self.validation = None
         if data is not None:
             if gives_batches(data):
                 self.validation = Stream(data, "validation_data")
@@ -148,16 +149,16 @@ class Fit:
         """The steps of an epoch over arrays, from `step` on."""
         model, batches = self.model, self.source
         trainer = self.plan.trainer()
-        each, bound = len(batches), -1
+        each, through = len(batches), None
         while step < self.length and not model.stop_training:
             # with steps_per_epoch, an epoch begins where the one before it stopped; else it is a pass by itself
             number, at = divmod((epoch - self.initial_epoch) * self.length + step, each)
-            if number != bound:
-                bound, stream = number, ROW_ORDER + self.initial_epoch + number
-                batches.reorder(_random.permutation(batches.n, model.seed, stream) if self.shuffle else None)
+            if number != through:
+                through = number
+                key = ROW_ORDER + self.initial_epoch + number
+                batches.reorder(_random.permutation(batches.n, model.seed, key) if self.shuffle else None)
                 trainer.bind(batches, True, model._forwards)
-            end = min(each, at + self.length - step)
-            step += self.some_steps(trainer, epoch, step, at, end, self.length) - at
+            step += self.some_steps(trainer, epoch, step, at, min(each, at + self.length - step)) - at
             self.progress.update(step, self.plan.logs())
         logs = self.plan.logs()
         self.progress.update(step, logs, final=True)
@@ -174,7 +175,7 @@ class Fit:
             batches = model._batches(x, y, w, self.class_weight, max(1, len(x)))
             trainer = self.plan.trainer()
             trainer.bind(batches, True, model._forwards)
-            self.some_steps(trainer, epoch, step, 0, 1, self.length)
+            self.some_steps(trainer, epoch, step, 0, 1)
             step += 1
             self.progress.update(step, self.plan.logs())
             if model.stop_training:
@@ -186,7 +187,7 @@ class Fit:
         self.progress.update(step, logs, final=True)
         return logs
 
-    def some_steps(self, trainer: Trainer, epoch: int, number: int, step: int, end: int, last: int | None) -> int:
+    def some_steps(self, trainer: Trainer, epoch: int, number: int, step: int, end: int) -> int:
         """Steps step .. end - 1 of what is bound, the first being number `number` of the epoch, until a callback wants
         to hear of one or a slice is full; returns the first that was not done."""
         model, callbacks = self.model, self.callbacks

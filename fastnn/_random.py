@@ -1,6 +1,6 @@
 """Where seeds come from when none was given, and the NumPy face of the generator."""
 
-import secrets
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def new_seed() -> int:
     global _drawn
     with _lock:
         if _root is None:
-            return secrets.randbits(63)
+            return int.from_bytes(os.urandom(8), "little") >> 1
         words = np.empty(2, np.uint32)
         _core.words(_root, _SEEDS, 2 * _drawn, words)
         _drawn += 1

@@ -16,8 +16,7 @@ import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +34,7 @@ _NO_PARAMETERS = np.zeros(1)
 # ------------------------------------------------------------------------------------------------------------ the table
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A number that shapes an activation. `bound` is ">=0", ">0" or nothing."""
 
     name: str
@@ -52,8 +50,7 @@ class Parameter:
         return math.inf if self.name == "max_value" and value == math.inf else _validate.number(value, self.name)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of the table: kind is its number in the core, `reads` what the derivative is computed from, X or Y."""
 
     kind: int

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validate, layers, losses, metrics, optimizers
+from fastnn import layers, losses, metrics, optimizers
 from fastnn.errors import FormatError
+from fastnn.layers._base import set_arrays
 
 if TYPE_CHECKING:
     from fastnn.models import Sequential
@@ -278,7 +279,9 @@ def load(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile
     except FormatError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError) as error:
-        raise FormatError(f"{path}: the layers cannot be made: {_short(error)}") from None
+        raise FormatError(
+            f"{path}: the layers cannot be made (pass classes of your own in custom_objects): {_short(error)}"
+        ) from None
     own = {name: value for name, value in tensors.items() if not name.startswith("optimizer/")}
     _fill(model, own, str(path))
     model._make_engine()
@@ -336,7 +339,8 @@ def _fill(model: "Sequential", tensors: Mapping[str, Array], path: str) -> None:
             raise FormatError(f"{path}: tensor {name!r} has shape {value.shape}, the model's {v.array.shape}")
     for name, v in named.items():
         v.array = tensors[name].astype(model._dtype)
-    for layer in model._flat():
+        v.layer._arrays[id(v.array)] = v
+    for layer in {id(v.layer): v.layer for v in named.values()}.values():
         layer._weights_set()
 
 
@@ -372,10 +376,4 @@ def load_weights(model: "Sequential", path: Any) -> None:
         if len(named) != len(own):
             raise ValueError(f"{path}: {len(own)} tensors, {model.name} has {len(named)} weights")
         own = dict(zip(named, own.values(), strict=True))  # other names, the same order
-    for name, v in named.items():
-        if own[name].shape != v.array.shape:
-            raise ValueError(f"{path}: {name!r} has shape {own[name].shape}, the model's {v.array.shape}")
-    for name, v in named.items():
-        v.array[...] = _validate.floats(own[name], name, v.array.dtype)
-    for layer in model._flat():
-        layer._weights_set()
+    set_arrays(list(named.values()), [own[name] for name in named], model.name)

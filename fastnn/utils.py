@@ -1,7 +1,6 @@
 """Small things that programs around a model need."""
 
 import itertools
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +33,8 @@ def set_random_seed(seed: int) -> None:
         0 .. 2**32 - 1: NumPy's generator takes no more.
     """
     seed = _validate.integer(seed, "seed", minimum=0, maximum=2**32 - 1)
+    import random  # here, as nothing else needs it and it would slow down every import of fastnn
+
     random.seed(seed)
     np.random.seed(seed)
     _random.set_seed(seed)

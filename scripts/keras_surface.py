@@ -353,8 +353,9 @@ HEAD = """# What of Keras is there
 
 Written by `scripts/keras_surface.py` from Keras {version}, name by name. A class or function is the **same** if it
 takes the same arguments with the same defaults; tests compare its results with Keras's. What is **different** says
-how and why, what is **absent** says why. All of `keras.applications`, `datasets`, `distribution`, `export`, `ops`, `quantizers`,
-`random` and `tree` is out of scope: fastnn is for dense networks on arrays, and its arrays are NumPy's.
+how and why, what is **absent** says why. All of `keras.applications`, `datasets`, `distribution`, `export`, `ops`,
+`quantizers`, `random` and `tree` is out of scope: fastnn is for dense networks on arrays, and its arrays are NumPy's.
+[For those who come from Keras](keras.md) has what a program has to change.
 """
 
 

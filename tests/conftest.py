@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 # Keras is compared with on JAX, in double precision; both read this when first imported.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -35,6 +36,15 @@ def dtype(request):
 def rng():
     """NumPy's generator, the same in every test."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture
+def sources():
+    """The folder of the sources, which the tests lie in unless they were taken elsewhere to try an installed fastnn."""
+    folder = Path(__file__).parents[1]
+    if not (folder / "docs").is_dir():
+        pytest.skip("the sources are not here")
+    return folder
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from fastnn import activations
 from fastnn._core import activations as core
 from fastnn.reference import activations as reference
 
-ROOT = Path(__file__).parents[1]
 HOME = str(Path(fastnn.__file__).parents[1])  # where a process that a test starts finds the same fastnn
 ELEMENTWISE = [name for name, row in activations.TABLE.items() if not row.rowwise]
 ROWWISE = [name for name, row in activations.TABLE.items() if row.rowwise]
@@ -85,8 +84,8 @@ def clear_of_kinks(name, x, **parameters):
 # --------------------------------------------------------------------------------------------------------- the table
 
 
-def test_every_row_has_a_reference_and_a_page():
-    page = (ROOT / "docs/activations.md").read_text()
+def test_every_row_has_a_reference_and_a_page(sources):
+    page = (sources / "docs/activations.md").read_text()
     sections = set(re.findall(r"^## (\w+)$", page, re.MULTILINE))
     for name, row in activations.TABLE.items():
         assert name in (reference.ROWWISE if row.rowwise else reference.ELEMENTWISE), f"{name} lacks a reference"
@@ -104,9 +103,9 @@ def test_parameters_are_those_of_the_reference(name):
     assert not parameters or name in OTHERS
 
 
-def test_stub_is_up_to_date():
+def test_stub_is_up_to_date(sources):
     result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/stubs.py"), "--check"],
+        [sys.executable, str(sources / "scripts/stubs.py"), "--check"],
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": HOME},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -491,7 +490,7 @@ def test_bits_do_not_depend_on_the_width_of_vectors():
     script = "import sys; sys.path.insert(0, '.'); import test_activations; print(test_activations.digest())"
     results = [
         subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT / "tests", capture_output=True, text=True, check=True,
+            [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
             env=os.environ | {"FASTNN_ISA": isa, "PYTHONPATH": HOME},
         ).stdout
         for isa in ("avx2", "avx512")

@@ -334,8 +334,8 @@ def test_worked_figures():
 # The page.
 
 
-def test_every_loss_has_its_section_in_the_docs():
-    page = (Path(__file__).parent.parent / "docs" / "losses.md").read_text()
+def test_every_loss_has_its_section_in_the_docs(sources):
+    page = (sources / "docs/losses.md").read_text()
     for name in losses.names():
         cls = type(losses.as_loss(name))
         section = page.partition(f"\n### {cls.__name__}\n")[2].partition("\n### ")[0]

@@ -1,11 +1,15 @@
 """A step at its edges: sizes, places, threads, instruction sets, special values, wrong calls."""
 
+import ctypes
+import gc
 import hashlib
+import itertools
 import math
 import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -516,3 +520,77 @@ def test_lbfgs_finds_a_minimum(dtype):
     np.testing.assert_array_equal(w, before)
     with pytest.raises(TypeError, match="minimize"):
         optimizers.LBFGS().apply([np.ones(1)], w)
+
+
+class Account(ctypes.Structure):
+    """glibc's struct mallinfo2"""
+
+    FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
+
+
+try:
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = Account
+except (AttributeError, OSError, TypeError):  # not glibc, or one before 2.33
+    mallinfo2 = Account
+
+
+def bytes_in_use():
+    """What malloc has given out, by glibc's own account; elsewhere 0."""
+    account = mallinfo2()
+    return account.uordblks + account.hblkhd
+
+
+def test_allocations_are_seen():
+    before = bytes_in_use()
+    kept = np.ones(100_000)
+    if before:
+        assert bytes_in_use() - before >= kept.nbytes
+    del kept
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[1]
+        np.ones(1000).sum()
+        assert tracemalloc.get_traced_memory()[1] - before >= 8000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"clipnorm": 0.5, **EVERYTHING}, {"gradient_accumulation_steps": 2}], ids=str)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_allocates_nothing(threads, rule, options, count):
+    """Not even for a moment, as far as Python and NumPy are asked; malloc is asked before and after."""
+    fastnn.set_num_threads(count)
+    variables = [noise(0, 70_001, np.float32), noise(1, (300, 70), np.float32)]
+    gradients = [noise(2, 70_001, np.float32), noise(3, (300, 70), np.float32)]
+    optimizer = RULES[rule](**options)
+    optimizer.build(
+        variables,
+        regularizers=[regularizers.L1L2(0.01, 0.02), None],
+        constraints=[constraints.NonNeg(), constraints.MaxNorm(3.0)],
+    )
+    updater = optimizer._configured()
+    assert updater.bind(gradients)
+    step, first, second = updater.step, itertools.repeat(None, 100), itertools.repeat(None, 100)
+    for _ in range(10):
+        step(1e-3)
+        in_use = bytes_in_use()
+    gc.collect()
+    in_use = bytes_in_use()
+    for _ in first:
+        step(1e-3)
+    assert bytes_in_use() - in_use == 0
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        before = tracemalloc.get_traced_memory()[0]  # again: it counts the number `before`, as `now` does
+        tracemalloc.reset_peak()
+        for _ in second:
+            step(1e-3)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert updater.iterations == 210
+    assert (now - before, peak - before) == (0, 0)

@@ -8,7 +8,6 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import copy
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -551,10 +550,10 @@ def test_names_strings_and_dicts():
     assert isinstance(optimizers.deserialize(custom, {"PythonMomentum": PythonMomentum}), PythonMomentum)
 
 
-def test_every_row_is_reached_and_every_optimizer_has_its_page():
+def test_every_row_is_reached_and_every_optimizer_has_its_page(sources):
     from fastnn._core.optimizers import ROWS
 
-    page = (Path(__file__).parent.parent / "docs" / "optimizers.md").read_text()
+    page = (sources / "docs/optimizers.md").read_text()
     for name in optimizers.names():
         cls = next(c for c in vars(optimizers).values() if isinstance(c, type) and c.__name__.lower() == name)
         assert f"\n### {cls.__name__}\n" in page

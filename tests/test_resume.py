@@ -44,8 +44,8 @@ model.compile(
 )
 model.build((None, 5))
 stopping = callbacks.EarlyStopping("loss", patience=50, restore_best_weights=True)
-backup = callbacks.BackupAndRestore(folder, save_freq="epoch" if save_freq == "epoch" else int(save_freq))
-calls = [stopping, Slow(), backup]
+frequency = "epoch" if save_freq == "epoch" else int(save_freq)
+calls = [stopping, Slow(), callbacks.BackupAndRestore(folder, save_freq=frequency)]
 data = (Data(),) if source == "dataset" else (x, y)
 history = model.fit(*data, epochs=7, verbose=0, callbacks=calls, **({} if source == "dataset" else {"batch_size": 10}))
 np.savez(result, *model.get_weights(), loss=history.history["loss"], accuracy=history.history["accuracy"],

@@ -381,8 +381,7 @@ class PReLU(Layer):
 
 
 class Embedding(Layer):
-    """Rows of a table of weights, by their numbers: whole numbers (N,) or (N, T) to (N, output_dim) or
-    (N, T, output_dim).
+    """Rows of a table of weights by their numbers: whole numbers (N, T) give (N, T, output_dim).
 
     Parameters
     ----------

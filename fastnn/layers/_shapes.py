@@ -225,7 +225,7 @@ class Normalization(_Affine):
             for name in ("adapted_mean", "adapted_variance"):
                 self.add_weight(statistics, "zeros", trainable=False, name=name)
             self.add_weight((), "zeros", trainable=False, name="count")
-            if self._budget is None:
+            if self._budget is None:  # else a file brings them
                 self._set_weights()
 
     def _set_weights(self) -> None:

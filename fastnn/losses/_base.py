@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 KINDS = {row["name"]: kind for kind, row in enumerate(_core.ROWS)}
 
 
-@dataclass(frozen=True)
-class Weighting:
+class Weighting(NamedTuple):
     """How the losses of a batch become one number: sum of weights times losses, over a divisor."""
 
     weights: Doubles | None
@@ -244,8 +242,7 @@ class PythonSamples:
         return self._values, self.slopes(weighting)
 
 
-@dataclass
-class TableSamples:
+class TableSamples(NamedTuple):
     """A batch for a row of the core's table: y_pred as rows * elements numbers, y_true as its layout wants it."""
 
     kind: int

@@ -1,7 +1,6 @@
 """Losses of two or three things at once: embeddings that should be near or far, scores that should be in order."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -175,8 +174,7 @@ def _batch_labels(y_true: Any, y_pred: FloatArray) -> npt.NDArray[np.int32]:
     return np.unique(array.reshape(-1), return_inverse=True)[1].astype(np.int32)
 
 
-@dataclass
-class MinedSamples:
+class MinedSamples(NamedTuple):
     """A batch in which triplets were found; its matrices of distances and of their weights are N x N."""
 
     x: FloatArray

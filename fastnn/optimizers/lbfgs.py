@@ -1,8 +1,7 @@
 """L-BFGS, by SciPy."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from fastnn.optimizers.base import Optimizer
 __all__ = ["LBFGS", "Minimum"]
 
 
-@dataclass(frozen=True)
-class Minimum:
+class Minimum(NamedTuple):
     """How a minimization ended.
 
     loss : the function's value at the variables as they now are; iterations : line searches; evaluations : calls of the

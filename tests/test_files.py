@@ -1,0 +1,279 @@
+"""Model files: what is written comes back to the bit, and nothing that is not a model file gets further than an error."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import files, layers
+from fastnn.errors import FormatError
+
+MODELS = {
+    "dense": lambda: [layers.Dense(4, activation="relu"), layers.Dense(2, activation="softmax")],
+    "options": lambda: [
+        layers.Dense(
+            4, activation="gelu", kernel_regularizer="l2", bias_constraint="non_neg", kernel_initializer="he_normal"
+        ),
+        layers.Activation("tanh"),
+        layers.ReLU(max_value=3.0, negative_slope=0.1),
+        layers.LeakyReLU(0.2),
+        layers.ELU(0.5),
+        layers.PReLU(),
+    ],
+    "normed": lambda: [layers.BatchNormalization(), layers.Dense(4), layers.LayerNormalization(), layers.Softmax()],
+    "random": lambda: [layers.Dense(4), layers.Dropout(0.5, seed=3), layers.GaussianNoise(0.1)],
+    "shapes": lambda: [layers.Rescaling(0.5, 1.0), layers.Reshape((3, 2)), layers.Dense(2), layers.Flatten()],
+    "normalization": lambda: [layers.Normalization(mean=[1.0] * 6, variance=[2.0] * 6), layers.Dense(2)],
+    "branches": lambda: [
+        layers.Residual([layers.Dense(6, activation="relu"), layers.Dense(6)]),
+        layers.Residual([layers.Dense(4)], projection="dense"),
+        layers.Parallel([layers.Dense(3), [layers.Dense(5), layers.Dense(2)]], merge="concatenate"),
+        layers.Parallel([layers.Dense(3), layers.Dense(3)]),
+    ],
+}
+
+
+def built(name, dtype="float32", **options):
+    model = fastnn.Sequential(MODELS[name](), seed=1, dtype=dtype, **options)
+    model.build((None, 6))
+    return model
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(9, 6))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_comes_back_to_the_bit(name, dtype, x, tmp_path):
+    model = built(name, dtype)
+    model.compile("adam", "mse")
+    y = np.zeros(model.predict(x, verbose=0).shape)
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "model.any")
+    again = fastnn.load(tmp_path / "model.any")
+    assert again.get_config() == model.get_config()
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    for m in (model, again):
+        m.fit(x, y, epochs=2, verbose=0)
+    assert any(w.any() for w in model.get_weights())
+    for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_embedding_comes_back(tmp_path):
+    model = fastnn.Sequential([layers.Input((3,)), layers.Embedding(7, 2), layers.Flatten(), layers.Dense(1)])
+    model.save(tmp_path / "m")
+    codes = np.array([[0, 6, 3], [1, 1, 2]])
+    np.testing.assert_array_equal(fastnn.load(tmp_path / "m")(codes), model(codes))
+
+
+def test_how_it_learns_comes_back(x, tmp_path):
+    model = built("dense")
+    loss = fastnn.losses.SparseCategoricalCrossentropy(ignore_class=1)
+    model.compile(fastnn.optimizers.SGD(0.1, momentum=0.5, clipnorm=1.0), loss, metrics=["accuracy"])
+    model.save(tmp_path / "m")
+    again = fastnn.load(tmp_path / "m")
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    assert again._plan.loss.get_config() == loss.get_config()
+    y = np.zeros(9, int)
+    assert list(again.fit(x, y, verbose=0).history) == list(model.fit(x, y, verbose=0).history)
+    assert fastnn.load(tmp_path / "m", compile=False).optimizer is None
+
+
+def test_weights_alone(x, tmp_path):
+    model, other = built("normed"), built("normed")
+    model.set_weights([w + 1 for w in model.get_weights()])
+    model.save_weights(tmp_path / "w")
+    other.load_weights(tmp_path / "w")
+    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+    with pytest.raises(ValueError, match="weights"):
+        built("dense").load_weights(tmp_path / "w")
+
+
+def test_safetensors_reads_it(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    model = built("branches")
+    model.save(tmp_path / "m")
+    read = safetensors.load_file(tmp_path / "m")
+    assert sorted(a.sum() for a in read.values()) == pytest.approx(sorted(w.sum() for w in model.get_weights()))
+
+
+def test_your_own_layer_comes_back_when_it_is_passed(tmp_path):
+    class Twice(layers.Layer):
+        def forward(self, x, training):
+            return 2 * x
+
+        def backward(self, dy):
+            return 2 * dy
+
+    model = fastnn.Sequential([layers.Input((2,)), Twice()])
+    model.save(tmp_path / "m")
+    with pytest.raises(FormatError, match="custom_objects"):
+        fastnn.load(tmp_path / "m")
+    again = fastnn.load(tmp_path / "m", custom_objects={"Twice": Twice})
+    np.testing.assert_array_equal(again(np.ones((1, 2))), [[2, 2]])
+
+
+def test_an_existing_file_may_be_kept(tmp_path):
+    model = built("dense")
+    model.save(tmp_path / "m")
+    with pytest.raises(FileExistsError):
+        model.save(tmp_path / "m", overwrite=False)
+
+
+# ------------------------------------------------------------------------------------------------------- what is wrong
+
+
+def parts(data):
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def joined(header, body):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.fixture
+def whole(tmp_path):
+    model = built("branches")
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m")
+    return (tmp_path / "m").read_bytes()
+
+
+def refused(data, tmp_path):
+    (tmp_path / "bad").write_bytes(data)
+    with pytest.raises(FormatError):
+        fastnn.load(tmp_path / "bad")
+
+
+def test_damaged_headers_are_refused(whole, tmp_path):
+    header, body = parts(whole)
+    names = [name for name in header if name != "__metadata__"]
+    first = header[names[0]]
+    cases = [
+        b"",
+        whole[:7],
+        whole[:-1],
+        whole + b"\0",
+        (2**63).to_bytes(8, "little") + whole[8:],
+        joined(b"[]", body),
+        joined(b"{", body),
+        joined(b'{"a": NaN}', b""),
+        joined(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b""),
+        joined(b'{"__metadata__": {}, "__metadata__": {}}', b""),
+        joined({**header, names[0]: {**first, "dtype": "I8"}}, body),
+        joined({**header, names[0]: {**first, "shape": [-1]}}, body),
+        joined({**header, names[0]: {**first, "shape": [2**40, 2**40]}}, body),
+        joined({**header, names[0]: {**first, "shape": [True]}}, body),
+        joined({**header, names[0]: {**first, "data_offsets": [0, 2**62]}}, body),
+        joined({**header, names[0]: {**first, "more": 1}}, body),
+        joined({k: v for k, v in header.items() if k != names[0]}, body),
+        joined({**header, "__metadata__": {"format": "other"}}, body),
+        joined({**header, "__metadata__": {**header["__metadata__"], "version": "2"}}, body),
+    ]
+    for data in cases:
+        refused(data, tmp_path)
+
+
+def described(whole, change):
+    header, body = parts(whole)
+    model = json.loads(header["__metadata__"]["fastnn"])
+    change(model)
+    header["__metadata__"]["fastnn"] = json.dumps(model)
+    return joined(header, body)
+
+
+def test_wrong_descriptions_are_refused(whole, tmp_path):
+    def first(m):
+        return m["config"]["layers"][1]["config"]
+
+    changes = [
+        lambda m: m["config"]["layers"][1].update({"class_name": "os.system"}),
+        lambda m: first(m).update({"units": 2**40}),
+        lambda m: first(m).update({"units": "8"}),
+        lambda m: first(m).update({"unknown": 1}),
+        lambda m: m["config"].update({"build_input_shape": [None, 2**50]}),
+        lambda m: m["config"].update({"build_input_shape": None}),
+        lambda m: m["config"].update({"dtype": "object"}),
+        lambda m: m["config"].update({"seed": -1}),
+        lambda m: m["config"].update({"layers": []}),
+        lambda m: m["config"]["layers"].append(
+            {"module": "fastnn.layers", "class_name": "Embedding", "config": {"input_dim": 2**20, "output_dim": 2**20}}
+        ),
+        lambda m: m["config"]["layers"].append(
+            {"module": "fastnn.layers", "class_name": "Reshape", "config": {"target_shape": [2**30, 2**30]}}
+        ),
+        lambda m: m["compile"].update({"loss": {"class_name": "eval", "config": {}}}),
+        lambda m: m.update({"forwards": -1}),
+        lambda m: m.update({"optimizer": {"iterations": "many"}}),
+    ]
+    for change in changes:
+        refused(described(whole, change), tmp_path)
+
+
+def test_mutated_files_raise_nothing_else(whole, tmp_path):
+    """Flipped, cut and spliced bytes: a model or a FormatError, within little memory."""
+    number = random.Random(0)
+    head = 8 + int.from_bytes(whole[:8], "little")
+    outcomes = {"model": 0, "refused": 0}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(int(os.environ.get("FASTNN_MUTATIONS", "1500"))):
+        data = bytearray(whole)
+        for _ in range(number.choice((1, 1, 2, 5, 20))):
+            data[number.randrange(head if number.random() < 0.9 else len(data))] = number.randrange(256)
+        if number.random() < 0.2:
+            data = data[: number.randrange(len(data))]
+        if number.random() < 0.2:
+            a, b, c = sorted(number.randrange(len(data) + 1) for _ in range(3))
+            data = data[:a] + data[b:c] + data[a:b] + data[c:]
+        (tmp_path / "bad").write_bytes(data)
+        try:
+            fastnn.load(tmp_path / "bad")
+            outcomes["model"] += 1
+        except FormatError:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+def test_a_killed_save_leaves_a_whole_file(tmp_path):
+    program = (
+        "import sys, fastnn; from fastnn import layers\n"
+        "m = fastnn.Sequential([layers.Input((200,)), layers.Dense(500)], seed=0)\n"
+        "m.save(sys.argv[1]); print('ready', flush=True)\n"
+        "while True: m.set_weights([w + 1 for w in m.get_weights()]); m.save(sys.argv[1])\n"
+    )
+    for wait in range(8):
+        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "m")], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(0.01 * wait)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        _, bias = fastnn.load(tmp_path / "m").get_weights()
+        np.testing.assert_array_equal(bias, bias[0])  # of one save, not of two
+
+
+def test_tensors_of_any_name(tmp_path):
+    arrays = {"a": np.arange(3.0), "b/c": np.ones((2, 0), np.float32), "scalar": np.array(2.5)}
+    files.save_tensors(tmp_path / "t", arrays, {"note": "x"})
+    read, metadata = files.load_tensors(tmp_path / "t")
+    assert metadata == {"note": "x"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+        assert read[name].shape == array.shape
