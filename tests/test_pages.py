@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,21 @@ def test_every_argument_of_fit_is_explained(method):
             assert f"`{name}`" in page, f"docs/models.md does not explain {name}"
         elif name != "kwargs":
             assert re.search(rf"\b{name}\b", documented + inspect.getdoc(fastnn.Sequential.fit)), f"{method}: {name}"
+
+
+def test_the_snippet_of_the_readme(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", (DOCS.parent / "README.md").read_text("utf-8"), re.DOTALL):
+        exec(snippet, names)
+    _, accuracy = names["model"].evaluate(names["x"][800:], names["y"][800:], verbose=0)
+    assert accuracy > 0.8
+    np.testing.assert_array_equal(fastnn.load("model.fastnn")(names["x"]), names["model"](names["x"]))
+
+
+def test_the_demo_shows_what_it_says(capsys):
+    demo = runpy.run_path(str(DOCS.parent / "examples" / "demo.py"))
+    demo["main"]()
+    said = capsys.readouterr().out
+    accuracy = float(re.search(r"accuracy ([\d.]+)% on points held out", said)[1])
+    assert accuracy > 90 and "with the same output: True" in said and "Epoch 1/30" in said
