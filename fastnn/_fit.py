@@ -77,7 +77,6 @@ class Fit:
                 (x, y, sample_weight), data = _data.split(model._inputs(x), arrays[0], arrays[1], share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
             length = steps if steps is not None else len(self.source)
-        self.validation = None
         if data is not None:
             if gives_batches(data):
                 self.validation = Stream(data, "validation_data")

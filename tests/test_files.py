@@ -1,4 +1,4 @@
-"""Model files: what is written comes back to the bit, and what is no model file gets no further than an error."""
+"""Model files: what is written comes back to the bit, and what is no model file raises FormatError and nothing else."""
 
 import json
 import os

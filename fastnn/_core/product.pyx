@@ -26,6 +26,7 @@ cdef enum:
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
     PACK_A_COLUMNS = 96       # and so many columns a packed A
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
+    MOST_PARTS = 2048         # of a product
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
 
 
@@ -222,7 +223,7 @@ cdef struct Split:
     ptrdiff_t unit             # rows or columns: a part begins at a multiple of it
     ptrdiff_t units
     ptrdiff_t parts
-    int failed                 # set to -1 by whichever part found no memory
+    signed char status[MOST_PARTS]   # of each part: -1 where it found no memory
 
 
 cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
@@ -239,8 +240,7 @@ cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
         status = blocks(p, begin, end, 0, p.N, tag)
     else:
         status = blocks(p, 0, p.M, begin, end, tag)
-    if status:
-        split.failed = status
+    split.status[index] = status
 
 
 cdef void part_float(void *context, int64_t index, int worker) noexcept nogil:
@@ -253,11 +253,12 @@ cdef void part_double(void *context, int64_t index, int worker) noexcept nogil:
 
 cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
-    cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns), most
+    cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns), most, i
+    cdef int status = 0
     cdef Split split
     if p.M == 0 or p.N == 0:
         return 0
-    split.product, split.failed = p, 0
+    split.product = p
     if p.M == 1 and p.b_column == 1:
         split.way, split.unit, split.units = ROW, shape.columns, columns
     elif is_narrow(p, &shape, sizeof(real)):
@@ -267,14 +268,17 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
     most = p.M * p.N * p.K // LEAST_WORK
-    split.parts = least(split.units, least(PARTS_A_THREAD * threads, most)) if threads > 1 and most > 1 else 1
+    most = least(most, least(MOST_PARTS, PARTS_A_THREAD * threads))
+    split.parts = least(split.units, most) if threads > 1 and most > 1 else 1
     if split.parts == 1:
         run_part(&split, 0, tag)
     elif real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
         parallel(part_double, &split, split.parts, threads)
-    return split.failed
+    for i in range(split.parts):
+        status |= split.status[i]
+    return status
 
 
 # ------------------------------------------------------------------------------------------------------------ boundary

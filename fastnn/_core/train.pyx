@@ -418,7 +418,7 @@ cdef class Trainer:
     cdef readonly object python_loss, python_metrics, python_update, python_penalty
     cdef object states                      # of the metrics, which the job points into
     cdef Workspace workspace
-    cdef Batches batches
+    cdef readonly Batches batches
     cdef double operations                  # a sample
     cdef ptrdiff_t room
 
