@@ -148,6 +148,8 @@ DIFFERENT = {
     "Sequential.summary": "counts the model's weights alone: Keras adds the optimizer's to the total after fit",
     "Sequential.weights": "NumPy arrays, live: writing into one changes the model; likewise all lists of weights",
     "Layer.add_weight": "gives an array, whose gradient add_gradient takes",
+    "Optimizer.learning_rate": "a Python float, which is set, and has no assign",
+    "Optimizer.iterations": "a Python int",
     "layers.BatchNormalization": "the last axis alone; synchronized must be False: one process",
     "layers.Dropout": "noise_shape must be None: masks have the batch's shape",
     "layers.Embedding": "mask_zero must be False: there are no masks; indices that are too large are refused",

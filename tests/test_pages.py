@@ -1,5 +1,7 @@
 """docs/models.md and docs/layers.md: the snippets run, and every layer with every argument is explained."""
 
+import doctest
+import importlib
 import inspect
 import re
 import runpy
@@ -92,3 +94,13 @@ def test_the_demo_shows_what_it_says(capsys):
     said = capsys.readouterr().out
     accuracy = float(re.search(r"accuracy ([\d.]+)% on points held out", said)[1])
     assert accuracy > 90 and "with the same output: True" in said and "Epoch 1/30" in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["models", "files", "layers._base", "layers._branches", "layers._dense", "layers._regular", "layers._shapes"],
+)
+def test_docstrings(name):
+    found = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
+    assert found.failed == 0
+    assert found.attempted > 0 or name == "files"

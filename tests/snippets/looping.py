@@ -1,7 +1,7 @@
 """Loops of one's own, and losses and metrics of one's own."""
 
 import numpy as np
-from snippets.recording import Exactly, table
+from snippets.recording import Numbers, table
 
 
 def small(keras, **options):
@@ -48,7 +48,7 @@ def means_of_batches(keras):
     found = [model.train_on_batch(x, y), model.train_on_batch(2 * x, y), model.train_on_batch(3 * x, y)]
     found += [model.test_on_batch(x, y), model.test_on_batch(2 * x, y), model.evaluate(3 * x, y, verbose=0)]
     model.reset_metrics()
-    return [Exactly(one) for one in [*found, model.train_on_batch(x, y), model.test_on_batch(2 * x, y)]]
+    return [Numbers(one) for one in [*found, model.train_on_batch(x, y), model.test_on_batch(2 * x, y)]]
 
 
 def means_of_epochs(keras):
@@ -59,8 +59,8 @@ def means_of_epochs(keras):
     weights = np.linspace(0, 2, 8)
     options = {"batch_size": 5, "sample_weight": weights, "verbose": 0}
     history = model.fit(x, y, epochs=2, validation_data=(3 * x, y), shuffle=False, **options)
-    values = [Exactly(values) for values in history.history.values()]
-    return values, Exactly(model.evaluate(x, y, **options)), Exactly(model.evaluate(x, y, batch_size=3, verbose=0))
+    values = [Numbers(values) for values in history.history.values()]
+    return values, Numbers(model.evaluate(x, y, **options)), Numbers(model.evaluate(x, y, batch_size=3, verbose=0))
 
 
 def steps_are_remembered(keras):
@@ -115,7 +115,7 @@ def metrics_by_hand(keras):
     first = float(metric.result())
     metric.reset_state()
     metric.update_state([[0.0]], [[2.0]], sample_weight=[0.5])
-    return Exactly(first), Exactly(float(metric.result())), metric.name, type(metric.get_config()).__name__
+    return Numbers(first), Numbers(float(metric.result())), metric.name, type(metric.get_config()).__name__
 
 
 def losses_by_hand(keras):
@@ -130,5 +130,5 @@ def losses_by_hand(keras):
         "KLDivergence",
     ):
         loss = getattr(keras.losses, name)(reduction="sum")
-        found.append((name, Exactly(float(loss(y, p))), loss.name))
-    return found, Exactly(keras.losses.mean_squared_error(y, p))
+        found.append((name, Numbers(float(loss(y, p))), loss.name))
+    return found, Numbers(keras.losses.mean_squared_error(y, p))
