@@ -73,6 +73,7 @@ format: $(STAMPS)/check ## let the formatters rewrite the sources
 
 bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers) ## time fastnn against NumPy (PEERS=1: and PyTorch)
 	$(BIN)/python benchmarks/vs_numpy.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/optimizers.py
 	$(BIN)/python benchmarks/losses.py

@@ -5,6 +5,7 @@ The names, arguments and behaviour are those of Keras 3's callbacks.
 
 from fastnn.callbacks._backup import BackupAndRestore
 from fastnn.callbacks._base import Callback, CallbackList, History, LambdaCallback
+from fastnn.callbacks._gradients import GradientMonitor
 from fastnn.callbacks._monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from fastnn.callbacks._parts import CSVLogger, LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
 
@@ -14,6 +15,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "GradientMonitor",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
