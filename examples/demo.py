@@ -1,12 +1,13 @@
-"""A small network on three spirals, trained with the public pieces: initializers, activations, a loss and an
-optimizer."""
+"""A small network on three spirals: built, trained with progress, measured and saved, in seconds."""
 
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 import fastnn
-from fastnn import activations, initializers, losses, optimizers
+from fastnn import callbacks, layers, optimizers
 
 
 def spirals(points: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -14,46 +15,48 @@ def spirals(points: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarra
     rng = np.random.default_rng(seed)
     label = np.repeat(np.arange(classes), points)
     radius = np.tile(np.linspace(0.05, 1, points), classes)
-    angle = 4 * radius + 2 * np.pi * label / classes + rng.normal(0, 0.12, label.size)
-    x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)
-    order = rng.permutation(label.size)
-    return x[order], label[order]
-
-
-def forward(x: np.ndarray, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The hidden layer's output and the scores of the classes."""
-    hidden = activations.tanh(x @ weights[0] + weights[1])
-    return hidden, hidden @ weights[2] + weights[3]
-
-
-def gradients(x: np.ndarray, y: np.ndarray, weights: list[np.ndarray], loss: losses.Loss) -> list[np.ndarray]:
-    """Of the batch's cost, by the chain rule, from the scores back to the first weights."""
-    hidden, scores = forward(x, weights)
-    d_scores = loss.gradient(y, scores)
-    d_hidden = activations.derivative("tanh")(x @ weights[0] + weights[1]) * (d_scores @ weights[2].T)
-    return [x.T @ d_hidden, d_hidden.sum(axis=0), hidden.T @ d_scores, d_scores.sum(axis=0)]
+    angle = 9 * radius + 2 * np.pi * label / classes + rng.normal(0, 0.3, label.size)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32), label
 
 
 def main() -> None:
     info = fastnn.cpu_info()
     print(f"fastnn {fastnn.__version__} on {info['isa']} with {info['threads']} thread(s)\n")
-    x, y = spirals(200, 3, seed=1)
-    held_x, held_y = spirals(100, 3, seed=2)
-    glorot, zeros = initializers.GlorotUniform(seed=3), initializers.Zeros()
-    weights = [glorot((2, 64)), zeros((64,)), glorot((64, 3)), zeros((3,))]
-    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
-    optimizer = optimizers.Adam(learning_rate=0.02)
+    x, y = spirals(1000, 3, seed=1)
+    held = spirals(300, 3, seed=2)
+
+    model = fastnn.Sequential(
+        [
+            layers.Input((2,)),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(3, activation="softmax"),
+        ],
+        seed=3,
+    )
+    model.summary()
+    print()
+    model.compile(
+        optimizer=optimizers.Adam(learning_rate=0.003),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    stopping = callbacks.EarlyStopping(patience=10, restore_best_weights=True)
 
     begin = time.perf_counter()
-    for epoch in range(1, 61):
-        for start in range(0, len(x), 32):
-            batch = slice(start, start + 32)
-            optimizer.apply(gradients(x[batch], y[batch], weights, loss), weights)
-        if epoch % 10 == 0:
-            scores = forward(held_x, weights)[1]
-            right = np.mean(scores.argmax(axis=1) == held_y)
-            print(f"epoch {epoch:3}   loss {loss(y, forward(x, weights)[1]):.4f}   held-out accuracy {right:.1%}")
-    print(f"\n{60 * len(range(0, len(x), 32))} steps in {time.perf_counter() - begin:.2f} seconds")
+    history = model.fit(x, y, batch_size=32, epochs=30, validation_data=held, callbacks=[stopping])
+    seconds = time.perf_counter() - begin
+
+    steps = len(history.epoch) * len(range(0, len(x), 32))
+    loss, accuracy = model.evaluate(*held, verbose=0)
+    print(f"\n{steps} steps in {seconds:.2f} seconds: loss {loss:.4f}, accuracy {accuracy:.1%} on points held out")
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spirals.fastnn"
+        model.save(path)
+        again = fastnn.load(path).predict(held[0], verbose=0)
+        print(f"saved in {path.stat().st_size} bytes, and loaded with the same output: ", end="")
+        print(np.array_equal(again, model.predict(held[0], verbose=0)))
 
 
 if __name__ == "__main__":

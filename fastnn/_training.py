@@ -343,7 +343,7 @@ class Training:
     ) -> Any:
         """The loss and metrics of samples: a number, a list where there are metrics, or a dict.
 
-        The arguments are those of `fit`.
+        The arguments are those of `fit`; `steps` is how many batches to take, and `return_dict` asks for the dict.
         """
         if kwargs:
             raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
@@ -519,6 +519,7 @@ class Training:
             plan.reset()
             trainer = plan.trainer()
             trainer.bind(batches, True, self._forwards)
+            plan.reset()
             try:
                 self._advance(trainer, 0, 1)
             except NotFinite:

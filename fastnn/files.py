@@ -247,12 +247,12 @@ def _named(model: "Sequential") -> dict[str, Any]:
     return result
 
 
-def load(path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> "Sequential":
+def load(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> "Sequential":
     """A model from a file that `Sequential.save` wrote.
 
     Parameters
     ----------
-    path : path-like
+    filepath : path-like
     custom_objects : dict, optional
         Classes of your own by name: layers, losses, optimizers, metrics. Nothing is ever imported or run because a
         file says so.
@@ -261,6 +261,7 @@ def load(path: Any, custom_objects: Mapping[str, Any] | None = None, compile: bo
     """
     from fastnn.models import Sequential
 
+    path = filepath
     tensors, metadata = load_tensors(path)
     if metadata.get("format") != "fastnn" or "fastnn" not in metadata:
         raise FormatError(f"{path}: a safetensors file, but not of a fastnn model; load_weights reads plain weights")

@@ -1,7 +1,7 @@
 """Programs that were written for Keras, run by Keras and by fastnn with nothing changed but what `keras` means.
 
 A snippet is a function in tests/snippets that takes the package. What it returns is described, by shapes, names, orders
-and kinds, and the two descriptions must be the same. Bools, whole numbers, and what a snippet wraps in Exactly are
+and kinds, and the two descriptions must be the same. Bools, whole numbers, and what a snippet wraps in Numbers are
 compared; other numbers hang on the two packages' random ones.
 """
 
@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
-from snippets.recording import Exactly
+from snippets.recording import Numbers
 
 import fastnn
 
@@ -42,8 +42,8 @@ def described(value):
         return {"keys": list(value), "values": [described(item) for item in value.values()]}
     if isinstance(value, (list, tuple)):
         return [type(value).__name__, *(described(item) for item in value)]
-    if isinstance(value, Exactly):
-        return value.values
+    if isinstance(value, Numbers):
+        return value
     if isinstance(value, (float, np.floating)) or np.ndim(value) == 0:
         return "number"
     return ("array", np.shape(value), str(np.asarray(value).dtype))
@@ -89,7 +89,7 @@ def test_descriptions_tell_apart():
         (np.zeros((2, 1)), np.zeros((1, 2))),
         (np.zeros(2), np.zeros(2, np.float32)),
         (True, False),
-        (Exactly(1.0), Exactly(1.001)),
+        (Numbers(1.0), Numbers(1.001)),
         ([("on_epoch_end", 0, ["loss"])], [("on_epoch_end", 0, ["loss", "mae"])]),
     ]
     for one, other in pairs:

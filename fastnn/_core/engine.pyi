@@ -3,6 +3,8 @@ from typing import Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core.ops import KINDS as KINDS
+
 _Float: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @final

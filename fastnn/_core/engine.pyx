@@ -14,8 +14,6 @@ from fastnn._core.kernels cimport chosen_table, fnn, get_threads
 from fastnn._core.ops cimport (
     BAD_INDEX,
     NO_MEMORY,
-    NOT_FINITE,
-    PYTHON,
     Buffer,
     Op,
     Run,
@@ -46,7 +44,8 @@ cdef int failed(int status) except -1:
         raise MemoryError("no memory for the scratch of a matrix product")
     if status == BAD_INDEX:
         raise ValueError(
-            "x: an Embedding was given an index outside 0 .. input_dim - 1; make input_dim larger than the largest index"
+            "x: an Embedding was given an index outside 0 .. input_dim - 1; "
+            "make input_dim larger than the largest index"
         )
     return 0
 

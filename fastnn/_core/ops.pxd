@@ -32,7 +32,7 @@ cdef struct Op:
     bint reads_x                  # its derivative is computed from x and not from y
     double parameters[4]          # of the activation; rate; stddev; epsilon and momentum
     uint64_t seed, stream         # the stream of training forward f is stream + f
-    ptrdiff_t kept, sized         # planes of the workspace for its own use: a part a sample, and a part of fixed size; -1
+    ptrdiff_t kept, sized         # planes of the workspace for its own use: a part a sample, a part of fixed size; -1
     ptrdiff_t temporary           # a plane for the gradient that is to be added; -1
     bint wants_dx                 # something before it learns
     bint adds_dx, adds_other      # the gradient of its input (ADD: of the other one) is already there: add to it

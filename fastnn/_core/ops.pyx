@@ -89,10 +89,10 @@ cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef const real *b = weights(run, op.b, op.b_trains, tag)
     cdef real *kept = plane(run, op.kept, tag)
     cdef real *own
-    cdef ptrdiff_t B = run.B, R = run.B * op.rows, r
+    cdef ptrdiff_t R = run.B * op.rows, r
     if op.kind == DENSE:
-        if dense_forward(R, op.inputs, op.outputs, x, w, b, op.activation, op.parameters, kept if kept != NULL else y, y,
-                         run.threads):
+        if dense_forward(R, op.inputs, op.outputs, x, w, b, op.activation, op.parameters, kept if kept != NULL else y,
+                         y, run.threads):
             return NO_MEMORY
     elif op.kind == ACTIVATE:
         activate(op.activation, R * op.inputs, x, y, op.parameters, run.threads)
@@ -165,8 +165,8 @@ cdef void backward_plain(Run *run, const Op *op, const real *dy, real *dx, const
         prelu_backward(run, op, x, w, dy, dx if dx != NULL else gradient_of(run, op.input, tag), dw)
     elif op.kind == BATCH_NORM:
         own = sized(run, op, tag)
-        batch_norm_backward(R, op.inputs, x, dy, own, w, own + 4 * op.inputs if run.training and op.of_batch else NULL, dx, dw,
-                            db, run.adds)
+        batch_norm_backward(R, op.inputs, x, dy, own, w, own + 4 * op.inputs if run.training and op.of_batch else NULL,
+                            dx, dw, db, run.adds)
     elif op.kind == LAYER_NORM:
         layer_norm_backward(R, op.inputs, x, dy, w, op.activation, plane(run, op.kept, tag), dx, dw, db, run.adds)
     elif op.kind == EMBED:

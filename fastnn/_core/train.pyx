@@ -16,7 +16,7 @@ from fastnn._core.engine cimport Engine, Workspace, failed
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 from fastnn._core.metrics cimport add_values, metric_values
-from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Run, backward, commit, forward, gradient_of, value_of
+from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, commit, forward, gradient_of, value_of
 from fastnn._core.optimizers cimport Plan, Segment, Updater, penalties, step
 
 import numpy as np
@@ -182,7 +182,9 @@ cdef class Batches:
 cdef enum Reduction:
     OVER_COUNT, OVER_WEIGHTS, SUMMED
 
-REDUCTIONS = {"sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED}
+REDUCTIONS = {
+    "sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED,
+}  # fmt: skip
 
 cdef struct Objective:
     int kind                      # a row of losses.def
@@ -431,6 +433,7 @@ cdef class Trainer:
         cdef Job *job = &self.job
         cdef Objective *o = &self.job.objective
         cdef Metric *m
+        cdef const Op *op
         cdef ptrdiff_t i, j
         self.engine, self.updater = engine, updater
         self.python_metrics, self.python_update, self.python_penalty = python_metrics, python_update, python_penalty
@@ -462,8 +465,9 @@ cdef class Trainer:
             part is not None for part in (self.python_loss, python_metrics, python_update, python_penalty)
         )
         for i in range(job.ops):
-            if engine.training.ops[i].kind == DENSE:
-                self.operations += 6.0 * engine.training.ops[i].rows * engine.training.ops[i].inputs * engine.training.ops[i].outputs
+            op = &engine.training.ops[i]
+            if op.kind == DENSE:
+                self.operations += 6.0 * op.rows * op.inputs * op.outputs
 
     def __dealloc__(self):
         free(self.metrics)
@@ -577,7 +581,9 @@ cdef class Trainer:
         cdef int kind = <int>cnp.NPY_FLOAT64 if engine.wide else <int>cnp.NPY_FLOAT32, i
         cdef ptrdiff_t rows, each = o.rows if o.labels else o.rows * o.d
         cdef bint finite
-        if not self.quick or self.in_python or self.long_steps or type(x) is not cnp.ndarray or type(y) is not cnp.ndarray:
+        if not self.quick or self.in_python or self.long_steps:
+            return 0
+        if type(x) is not cnp.ndarray or type(y) is not cnp.ndarray:
             return 0
         array, truth = x, y
         if (cnp.PyArray_TYPE(array) != kind or not cnp.PyArray_ISCARRAY_RO(array)
@@ -669,7 +675,10 @@ cdef class Trainer:
         cdef int i, at
         for i in range(last):
             with nogil:
-                at = forward(run, i, i + 1, <double *>NULL) if self.engine.wide else forward(run, i, i + 1, <float *>NULL)
+                if self.engine.wide:
+                    at = forward(run, i, i + 1, <double *>NULL)
+                else:
+                    at = forward(run, i, i + 1, <float *>NULL)
             failed(at)
             if at == i:
                 self.engine.python_forward(run, i)

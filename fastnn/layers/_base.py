@@ -112,6 +112,11 @@ class Layer:
         for layer in self._layers:
             layer.trainable = value
 
+    @property
+    def dtype(self) -> str:
+        """What the layer computes in: its model's dtype, once it is built."""
+        return self._dtype.name
+
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         variable = self.__dict__.get("_arrays", {}).get(id(value))

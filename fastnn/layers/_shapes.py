@@ -48,8 +48,8 @@ def Input(  # noqa: N802
     shape: Sequence[int] | None = None,
     batch_size: int | None = None,
     dtype: npt.DTypeLike | None = None,
-    name: str | None = None,
     batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
 ) -> InputLayer:
     """The shape of a sample, as the first layer of a model. Optional: fit() builds from the data.
 

@@ -217,23 +217,23 @@ def serialize(metric: Metric | MetricFunction) -> str | dict[str, Any]:
     return name
 
 
-def deserialize(name: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """What serialize, or Keras, described; custom_objects names classes and functions of your own.
 
     >>> deserialize({"class_name": "TopKCategoricalAccuracy", "config": {"k": 3}}).k
     3
     """
     known: dict[str, Any] = _KNOWN | (custom_objects or {})
-    if isinstance(name, str):
-        return _made(known[_validate.choice(name, "metric", known)])
-    if not isinstance(name, dict) or "class_name" not in name:
-        raise TypeError(f"metric: expected a name or a dict with class_name and config, got {name!r}")
-    if name["class_name"] == "function":  # as Keras writes a function
-        return function(name["config"], custom_objects)
-    found: Any = known[_validate.choice(name["class_name"], "metric", known)]
+    if isinstance(config, str):
+        return _made(known[_validate.choice(config, "metric", known)])
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise TypeError(f"metric: expected a name or a dict with class_name and config, got {config!r}")
+    if config["class_name"] == "function":  # as Keras writes a function
+        return function(config["config"], custom_objects)
+    found: Any = known[_validate.choice(config["class_name"], "metric", known)]
     if not hasattr(found, "from_config"):
-        raise TypeError(f"metric: {name['class_name']!r} is a function, and takes no config; pass its name")
-    return found.from_config(dict(name.get("config") or {}))
+        raise TypeError(f"metric: {config['class_name']!r} is a function, and takes no config; pass its name")
+    return found.from_config(dict(config.get("config") or {}))
 
 
 def function(name: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MetricFunction:

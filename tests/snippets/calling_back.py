@@ -4,7 +4,7 @@ import csv
 import pathlib
 import tempfile
 
-from snippets.recording import Exactly, recorder, table
+from snippets.recording import Numbers, recorder, table
 
 
 def small(keras, rate=0.01, **options):
@@ -35,7 +35,7 @@ def scheduled_by_epoch(keras):
     model = small(keras)
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
     history = model.fit(x, y, epochs=3, callbacks=[scheduler], verbose=0)
-    return history, Exactly(history.history["learning_rate"])
+    return history, Numbers(history.history["learning_rate"])
 
 
 def logged_to_csv(keras):

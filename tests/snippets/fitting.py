@@ -1,7 +1,7 @@
 """The arguments of compile, fit, evaluate and predict."""
 
 import numpy as np
-from snippets.recording import recorder, table
+from snippets.recording import Numbers, recorder, table
 
 
 def small(keras, loss="mse", **options):
@@ -224,3 +224,82 @@ def numbered_batches(keras):
     history = model.fit(dataset, epochs=2, validation_data=Dataset(), callbacks=[record], verbose=0)
     values = model.evaluate(dataset, verbose=0), model.predict(dataset, verbose=0)
     return history, record.calls, record.params["steps"], values
+
+
+def split_with_weights(keras):
+    x, y = table()
+    model = small(keras, metrics=["mae"], weighted_metrics=["mse"])
+    history = model.fit(x, y, sample_weight=np.linspace(1, 2, 48), validation_split=0.25, verbose=0)
+    return history, history.params, history.model is model
+
+
+def streams_in_all_calls(keras):
+    x, y = table()
+
+    class Dataset(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            rows = slice(12 * index, 12 * index + 12)
+            return x[rows], y[rows], np.ones(len(x[rows]))
+
+    model = small(keras, metrics=["mae"])
+    record = recorder(keras)
+    found = [
+        model.fit(Dataset(), steps_per_epoch=2, epochs=3, callbacks=[record], verbose=0),
+        model.evaluate(Dataset(), return_dict=True, callbacks=[record], verbose=0),
+        model.predict(Dataset(), steps=2, callbacks=[record], verbose=0),
+    ]
+    return found, record.calls
+
+
+def changed_between_fits(keras):
+    x, y = table()
+    model = small(keras)
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    model.set_weights([np.zeros_like(w) for w in before])
+    zeros = model.predict(x, verbose=0)
+    model.set_weights(before)
+    model.optimizer.learning_rate = 0.5
+    model.fit(x, y, batch_size=7, verbose=0)
+    return Numbers(np.abs(zeros).max()), Numbers(float(model.optimizer.learning_rate)), int(model.optimizer.iterations)
+
+
+def losses_in_numbers(keras):
+    """Losses and metrics of a fixed model: the same numbers in both."""
+    x, y = table()
+    classes = table(classes=3)[1]
+    fixed = {"kernel_initializer": keras.initializers.Constant(0.1), "bias_initializer": "ones"}
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="tanh", **fixed)])
+    model.add(keras.layers.Dense(1, **fixed))
+    found = []
+    for loss in ("mse", "mae", "mape", "msle", "huber", "log_cosh", keras.losses.Huber(0.2), "poisson"):
+        model.compile(
+            "sgd", loss, metrics=["mae", "mse", keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score()]
+        )
+        found.append(Numbers(model.evaluate(x, np.abs(y), batch_size=20, verbose=0)))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh", **fixed)])
+    model.add(keras.layers.Dense(3, activation="softmax", kernel_initializer=keras.initializers.Identity()))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy", "sparse_categorical_crossentropy"])
+    found.append(Numbers(model.evaluate(x, classes, sample_weight=np.linspace(0, 1, 48), verbose=0)))
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["categorical_accuracy"])
+    one_hot = keras.utils.to_categorical(classes, 3)
+    found.append(Numbers(model.evaluate(x, one_hot, sample_weight=np.linspace(0, 1, 48), verbose=0)))
+    return found
+
+
+def training_in_numbers(keras):
+    """A fixed model trained in order: the same numbers in both, by several optimizers."""
+    x, y = table()
+    found = []
+    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Nadam", "AdamW", "Lion"):
+        tenth = {"kernel_initializer": keras.initializers.Constant(0.1), "kernel_regularizer": "l2"}
+        layers = [keras.Input((4,)), keras.layers.Dense(3, "tanh", **tenth), keras.layers.Dense(1, **tenth)]
+        model = keras.Sequential(layers)
+        model.compile(getattr(keras.optimizers, name)(0.01, clipnorm=1.0), "mse", metrics=["mae"])
+        history = model.fit(x, y, batch_size=20, epochs=3, shuffle=False, validation_data=(x, y), verbose=0)
+        found.append([Numbers(values) for values in history.history.values()])
+        found.append([Numbers(w) for w in model.get_weights()])
+    return found

@@ -1,7 +1,7 @@
 """Loops of one's own, and losses and metrics of one's own."""
 
 import numpy as np
-from snippets.recording import Exactly, table
+from snippets.recording import Numbers, table
 
 
 def small(keras, **options):
@@ -40,15 +40,27 @@ def weights_of_classes_on_batches(keras):
     return model.train_on_batch(x, y, class_weight={0: 1.0, 1: 3.0}), model.train_on_batch(x, y, return_dict=True)
 
 
-def reset_between_epochs(keras):
-    x, y = table()
-    model = small(keras, metrics=["mae"])
-    model.optimizer.learning_rate = 0.0
-    first = model.train_on_batch(x[:16], y[:16])
-    both = model.train_on_batch(x[16:], y[16:])
+def means_of_batches(keras):
+    """What each call counts: the batch at hand, or those before it too."""
+    x, y = np.ones((8, 2), dtype="float32"), np.zeros((8, 1))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"])
+    found = [model.train_on_batch(x, y), model.train_on_batch(2 * x, y), model.train_on_batch(3 * x, y)]
+    found += [model.test_on_batch(x, y), model.test_on_batch(2 * x, y), model.evaluate(3 * x, y, verbose=0)]
     model.reset_metrics()
-    again = model.train_on_batch(x[:16], y[:16])
-    return bool(np.allclose(first, again)), bool(np.allclose(first, both))
+    return [Numbers(one) for one in [*found, model.train_on_batch(x, y), model.test_on_batch(2 * x, y)]]
+
+
+def means_of_epochs(keras):
+    x, y = np.ones((8, 2), dtype="float32"), np.zeros((8, 1))
+    x[:3] = 2
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"], weighted_metrics=["mse"])
+    weights = np.linspace(0, 2, 8)
+    options = {"batch_size": 5, "sample_weight": weights, "verbose": 0}
+    history = model.fit(x, y, epochs=2, validation_data=(3 * x, y), shuffle=False, **options)
+    values = [Numbers(values) for values in history.history.values()]
+    return values, Numbers(model.evaluate(x, y, **options)), Numbers(model.evaluate(x, y, batch_size=3, verbose=0))
 
 
 def steps_are_remembered(keras):
@@ -103,7 +115,7 @@ def metrics_by_hand(keras):
     first = float(metric.result())
     metric.reset_state()
     metric.update_state([[0.0]], [[2.0]], sample_weight=[0.5])
-    return Exactly(first), Exactly(float(metric.result())), metric.name, type(metric.get_config()).__name__
+    return Numbers(first), Numbers(float(metric.result())), metric.name, type(metric.get_config()).__name__
 
 
 def losses_by_hand(keras):
@@ -118,5 +130,5 @@ def losses_by_hand(keras):
         "KLDivergence",
     ):
         loss = getattr(keras.losses, name)(reduction="sum")
-        found.append((name, Exactly(float(loss(y, p))), loss.name))
-    return found, Exactly(keras.losses.mean_squared_error(y, p))
+        found.append((name, Numbers(float(loss(y, p))), loss.name))
+    return found, Numbers(keras.losses.mean_squared_error(y, p))

@@ -1,7 +1,7 @@
 """Optimizers and their options, schedules, penalties, constraints and first values."""
 
 import numpy as np
-from snippets.recording import Exactly, table
+from snippets.recording import Numbers, table
 
 
 def trained(keras, optimizer, layer=None, epochs=2):
@@ -32,7 +32,7 @@ def schedules(keras):
         decays.CosineDecayRestarts(0.1, 3),
     ):
         model, history = trained(keras, keras.optimizers.SGD(schedule))
-        found.append((history, Exactly(float(schedule(5))), Exactly(float(model.optimizer.learning_rate))))
+        found.append((history, Numbers(float(schedule(5))), Numbers(float(model.optimizer.learning_rate))))
     return found
 
 
@@ -45,7 +45,7 @@ def own_schedule(keras):
             return {}
 
     model, history = trained(keras, keras.optimizers.SGD(Halving()))
-    return history, Exactly(float(model.optimizer.learning_rate))
+    return history, Numbers(float(model.optimizer.learning_rate))
 
 
 def rate_set_by_hand(keras):
@@ -53,7 +53,7 @@ def rate_set_by_hand(keras):
     model.optimizer.learning_rate = 0.005
     x, y = table()
     history = model.fit(x, y, verbose=0)
-    return history, Exactly(float(model.optimizer.learning_rate)), int(model.optimizer.iterations)
+    return history, Numbers(float(model.optimizer.learning_rate)), int(model.optimizer.iterations)
 
 
 def clipping(keras):
@@ -84,7 +84,7 @@ def optimizer_configuration(keras):
     copy = keras.optimizers.Adam.from_config(optimizer.get_config())
     kept = {key: copy.get_config()[key] for key in ("name", "beta_1", "beta_2", "clipnorm", "amsgrad")}
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    return kept, Exactly(float(copy.learning_rate)), type(again).__name__, again.name
+    return kept, Numbers(float(copy.learning_rate)), type(again).__name__, again.name
 
 
 def regularizers(keras):
@@ -147,4 +147,4 @@ def own_initializer_and_regularizer(keras):
 
     layer = keras.layers.Dense(3, kernel_initializer=Ramp())
     model = keras.Sequential([keras.Input((4,)), layer])
-    return Exactly(model.get_weights()[0])
+    return Numbers(model.get_weights()[0])

@@ -3,11 +3,21 @@
 import numpy as np
 
 
-class Exactly:
-    """Numbers that both packages must give alike, to four places; others are only counted."""
+class Numbers:
+    """Numbers that both packages must give alike, but for roundings in float32; others are only counted."""
 
     def __init__(self, values):
-        self.values = (np.asarray(values, dtype="float64").round(4) + 0.0).tolist()
+        self.values = np.asarray(values, dtype="float64")
+
+    def __eq__(self, other):
+        if not isinstance(other, Numbers) or self.values.shape != other.values.shape:
+            return False
+        return np.allclose(self.values, other.values, rtol=2e-5, atol=1e-4)
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Numbers({self.values.round(5).tolist()})"
 
 
 def table(n=48, columns=4, classes=0, seed=0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 from snippets.building import totals
-from snippets.recording import Exactly, table
+from snippets.recording import Numbers, table
 
 
 def trained(keras, layers, x=None, y=None, epochs=1):
@@ -49,7 +49,7 @@ def layer_normalization(keras):
     norm = keras.layers.LayerNormalization(epsilon=1e-5)
     _, *found = trained(keras, [keras.layers.Dense(6), norm])
     y = np.asarray(keras.layers.LayerNormalization(center=False, scale=False)(np.array([[0.0, 2.0], [4.0, 4.0]])))
-    return found, len(norm.weights), Exactly(y.round(2))
+    return found, len(norm.weights), Numbers(y.round(2))
 
 
 def adapted_normalization(keras):
@@ -65,7 +65,7 @@ def given_normalization(keras):
     norm = keras.layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
     turned = keras.layers.Normalization(mean=1.0, variance=4.0, invert=True)
     x = np.array([[3.0, 5.0]], dtype="float32")
-    return Exactly(norm(x)), Exactly(turned(x))
+    return Numbers(norm(x)), Numbers(turned(x))
 
 
 def rescaling(keras):
@@ -122,7 +122,7 @@ def activation_layers(keras):
         keras.layers.Activation(keras.activations.mish),
     ):
         y = np.asarray(layer(np.array([[-1.0, 0.0, 1.0]], dtype="float32")))
-        found.append((y, Exactly(y), [tuple(w.shape) for w in layer.weights]))
+        found.append((y, Numbers(y), [tuple(w.shape) for w in layer.weights]))
     return found
 
 
