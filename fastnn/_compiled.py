@@ -95,7 +95,8 @@ class Plan:
         if self.trainers[0] is None:  # of a stream, whose first batch says what kind of data it gives
             self.sums_to_come = sums
             return
-        self.trainers[0].sums = tuple(float(v) for v in sums["loss"])
+        total, samples = sums["loss"]
+        self.trainers[0].sums = float(total), float(samples)
         for i, (m, _) in enumerate(self.metrics):
             for variable, value in zip(m.variables, sums["metrics"].get(str(i), []), strict=False):
                 variable[...] = value

@@ -152,7 +152,7 @@ def unpacked(data: Any, name: str) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of a tuple of 1 to 3."""
     if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= 3:
         raise ValueError(f"{name}: expected (x, y) or (x, y, sample_weight), got {type(data).__name__}")
-    return (*data, None, None)[:3]  # type: ignore[return-value]
+    return (*data, None, None)[:3]
 
 
 def split(x: Array, y: Any, w: Any, share: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:

@@ -665,7 +665,7 @@ class _Fit:
                     f"have only {len(self.source) % steps}",
                     stacklevel=3,
                 )
-        self.validation = None
+        self.validation: Any = None
         if data is not None:
             if gives_batches(data):
                 self.validation = Stream(data, "validation_data")

@@ -292,7 +292,7 @@ class Sequential(Training):
             [op.get("layer") for op in builder.ops], layer._input_shape, builder.output.shape, builder.output.buffer,
         )  # fmt: skip
         if _validate.flag(training, "training"):
-            return engine.start_tape(array, True, self._forwards)[0]  # type: ignore[no-any-return]
+            return engine.start_tape(array, True, self._forwards)[0]
         return engine.call(array)  # type: ignore[no-any-return]
 
     def _gradient_of(self, v: Variable) -> FloatArray:

@@ -307,8 +307,8 @@ class Layer:
             model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
             object.__setattr__(self, "_alone", model)  # which keeps it alive, as long as the layer has no other
         if model.layers == [self]:
-            return model(x, training=training)  # type: ignore[no-any-return]
-        return model._run_layer(self, x, training)  # type: ignore[no-any-return]
+            return model(x, training=training)
+        return model._run_layer(self, x, training)
 
     # ---------------------------------------------------------------------------------------------------- description
 

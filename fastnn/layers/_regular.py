@@ -17,7 +17,7 @@ class _Random(Layer):
         super().__init__(**kwargs)
         self.seed = None if seed is None else _random.seed_of(seed)
 
-    def _stream(self) -> dict[str, int]:
+    def _stream(self) -> dict[str, Any]:
         """The generator's key; the count of training forwards is added to the stream."""
         if self.seed is not None:
             return {"seed": self.seed, "stream": 0}

@@ -196,7 +196,7 @@ class Normalization(_Affine):
     """
 
     def __init__(
-        self, axis: int | None = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(axis, (tuple, list)) and len(axis) <= 1:
