@@ -220,6 +220,9 @@ class Plan:
         row = (_core_metrics.ROWS if source == "metric" else _core_losses.ROWS)[kind]
         if row["layout"] != _core_losses.ROWS[samples.kind]["layout"]:
             return None
+        ignores = getattr(self.loss, "ignore_class", None) is not None
+        if ignores and row["name"] != "sparse_categorical_accuracy":
+            return None  # it would look up the ignored class, which need not be one; in Python it is refused
         return {
             "is_loss": source == "loss", "kind": kind, "rows": int(np.prod(output[:-1])), "d": output[-1],
             "parameters": parameters, "state": metric.state,

@@ -519,7 +519,6 @@ class Training:
             plan.reset()
             trainer = plan.trainer()
             trainer.bind(batches, True, self._forwards)
-            plan.reset()
             try:
                 self._advance(trainer, 0, 1)
             except NotFinite:

@@ -1,5 +1,6 @@
 """Wrong calls: each raises an error that says what to do, and leaves the model as it was."""
 
+import signal
 import threading
 
 import numpy as np
@@ -442,6 +443,33 @@ def test_a_callback_that_raises_ends_the_fit():
     assert model.optimizer.iterations == 2
     fit(model, x, y)
     assert model.optimizer.iterations == 5
+
+
+def fit_until_the_alarm(model, seconds):
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    fit(model, X, Y, batch_size=4, epochs=10**6, shuffle=False)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer that sends signals here")
+def test_an_interrupt_ends_a_fit_between_two_steps():
+    """Wherever it comes: the model is what so many whole steps make of it, and can go on."""
+    x, y = data()
+    for wait in (0.02, 0.1, 0.17):
+        model, twin = network(), network()
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                fit_until_the_alarm(model, wait)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        steps = model.optimizer.iterations
+        assert model._forwards == steps
+        for step in range(steps):
+            rows = slice(step % 5 * 4, step % 5 * 4 + 4)
+            twin.train_on_batch(x[rows], y[rows])
+        same_state(state(model), state(twin))
+        model.fit(x, y, verbose=0)
 
 
 # ----------------------------------------------------------------------------------------------------------- divergence

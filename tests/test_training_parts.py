@@ -164,6 +164,32 @@ def test_targets_of_a_loss_in_python(kind, dtype):
             np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+@pytest.mark.parametrize("ignored", [-1, 10**6])
+def test_metrics_of_an_ignored_class(ignored):
+    """It is no class that a metric could look up: accuracy counts it as wrong, as Keras, and others refuse it."""
+    r = np.random.default_rng(5)
+    x, y = r.normal(size=(ROWS, 5)), r.integers(0, 3, ROWS)
+    y[::3] = ignored
+
+    def made(*names):
+        model = Sequential([layers.Input((5,)), layers.Dense(3, "softmax")], seed=1)
+        model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=ignored), metrics=list(names))
+        return model
+
+    model = made("accuracy")
+    right = model.predict(x, verbose=0).argmax(axis=-1) == y
+    assert 0 < right.sum() < ROWS
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0)[1], right.mean())
+    for name in ("sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy"):
+        model = made(name)
+        before = model.get_weights()
+        for call in (model.evaluate, model.fit):
+            with pytest.raises(ValueError, match=f"label {ignored}"):
+                call(x, y, verbose=0)
+        for a, b in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_an_optimizer_applied_by_hand():
     """Between fits, to gradients that lie elsewhere: the fits go on reading the model's own."""
     x, y, w = data()

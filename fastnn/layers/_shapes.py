@@ -207,7 +207,7 @@ class Normalization(_Affine):
     """
 
     def __init__(
-        self, axis: int | None = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.axis = None if axis is None else _validate.integer(axis, "axis")
