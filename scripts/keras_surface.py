@@ -134,8 +134,7 @@ DIFFERENT = {
     ),
     "Sequential.evaluate": "metrics of one name stand once each in the list: Keras 3.15 repeats them",
     "Sequential.fit": (
-        "with steps_per_epoch every epoch has that many steps, in as many passes as it takes: Keras 3.15 ends an "
-        "epoch with the pass; a loss that is not finite raises DivergenceError, and the model is as before that step; "
+        "a loss that is not finite raises DivergenceError, and the model is as before that step; "
         "NaN and infinities in the data are refused"
     ),
     "Sequential.input_shape": "begins with None also after fit: batches may have any size",

@@ -204,6 +204,7 @@ class ModelLayer(_Branching):
         last = builder.last_layer
         for layer in self._layers:
             builder.layer, builder.last_layer = layer.name, last and layer is self._layers[-1]
+            layer._number = builder.next_nested()
             x = layer.lower(builder, x)
         return x
 
