@@ -55,7 +55,7 @@ SOURCES = {
 cdef struct Table:
     # Samples that lie in memory one behind the other, or at a distance
     const char *data
-    ptrdiff_t stride, size, bytes # bytes from one sample to the next; elements and bytes of a sample
+    ptrdiff_t stride, size, bytes  # bytes from one sample to the next; elements and bytes of a sample
     Source source
     bint contiguous
 
@@ -148,7 +148,8 @@ cdef class Batches:
     """Samples in memory, cut into batches of `size`: x of any plain type, each sample of it contiguous.
 
     y is None, int32 labels, of the engine's precision, or, for a loss in Python, of any plain type; weights float64,
-    one for each loss, or None; both are C-contiguous. order is an int64 permutation, or None for the samples as they lie.
+    one for each loss, or None; both are C-contiguous. order is an int64 permutation, or None for the samples as they
+    lie.
     """
 
     cdef readonly object x, y, weights, order, true_shape, weight_shape
@@ -614,7 +615,7 @@ cdef class Trainer:
         cdef int status
         if rows == 0:
             return False
-        self.make_room(rows, self.job.objective.rows * (1 if self.job.objective.labels else self.job.objective.d) * 8, 0)
+        self.make_room(rows, job.objective.rows * (1 if job.objective.labels else job.objective.d) * 8, 0)
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if job.objective.labels:
