@@ -208,7 +208,7 @@ class Plan:
         updater = model.optimizer._updater
         if not self.updates_in_place or updater.merged:
             return
-        if not updater.bind([model._gradient_of(v) for v in model._variables() if model._learns(v)]):
+        if not updater.bind([model._gradient_of(v) for v in model._variables() if v.in_trainables]):
             raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
         updater.merge()
 
@@ -267,7 +267,7 @@ class PythonUpdate:
 
     def __call__(self, rate: float) -> None:
         model = self.model
-        model.optimizer.apply([model._gradient_of(v) for v in model._variables() if model._learns(v)])
+        model.optimizer.apply([model._gradient_of(v) for v in model._variables() if v.in_trainables])
 
 
 class PythonPenalty:
@@ -277,5 +277,5 @@ class PythonPenalty:
         self.model = model
 
     def __call__(self) -> float:
-        learns = (v for v in self.model._variables() if self.model._learns(v))
+        learns = (v for v in self.model._variables() if v.in_trainables)
         return sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)

@@ -139,7 +139,7 @@ class Training:
 
     def _ready_optimizer(self) -> None:
         """Build the optimizer for the weights that learn; where they lie elsewhere now, its state moves along."""
-        learns = [v for v in self._variables() if self._learns(v)]
+        learns = [v for v in self._variables() if v.in_trainables]
         arrays = [v.array for v in learns]
         optimizer = self.optimizer
         state = None
@@ -563,7 +563,8 @@ class Training:
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
     ) -> tuple[float, list[FloatArray]]:
-        """The loss of a batch, and its gradient by each of `trainable_weights`; regularizers included in both."""
+        """The loss of a batch, and its gradient by each of the weights that learn, in the order of `trainable_weights`;
+        regularizers included in both."""
         with self._alone("gradients"):
             n = len(x) if hasattr(x, "__len__") else 0
             batches = self._batches(x, y, sample_weight, None, max(1, n))
@@ -573,7 +574,7 @@ class Training:
             if training:
                 self._forwards += 1
             result = []
-            for v in (v for v in self._variables() if self._learns(v)):
+            for v in (v for v in self._variables() if v.in_trainables):
                 gradient = self._gradient_of(v).copy()
                 if v.regularizer is not None:
                     gradient += v.regularizer.gradient(v.array)
@@ -620,9 +621,6 @@ class Training:
         raise NotImplementedError
 
     def _variables(self) -> list[Any]:
-        raise NotImplementedError
-
-    def _learns(self, v: Any) -> bool:
         raise NotImplementedError
 
     def _gradient_of(self, v: Any) -> FloatArray:

@@ -399,6 +399,7 @@ class Sequential(Training):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all arrays, from arrays of the same shapes in the order of `weights`."""
+        self._refuse_while_fitted()
         self._check_built()
         set_arrays(self._variables(), weights, self.name)
 

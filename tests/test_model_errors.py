@@ -411,6 +411,7 @@ def test_other_threads_while_it_trains():
             "call": lambda: model(x.astype(np.float32)),
             "forward": lambda: model.forward(x),
             "compile": lambda: model.compile("sgd", "mse"),
+            "set_weights": lambda: model.set_weights([w + 1 for w in model.get_weights()]),
         }
         for name, call in calls.items():
             with pytest.raises(RuntimeError) as caught:
@@ -419,7 +420,7 @@ def test_other_threads_while_it_trains():
     finally:
         over.set()
         thread.join()
-    assert len(results) == 8
+    assert len(results) == 9
     assert all("train" in message or "thread" in message for _, message in results), results
     twin = network()
     fit(twin, x, y)

@@ -190,6 +190,31 @@ def test_metrics_of_an_ignored_class(ignored):
             np.testing.assert_array_equal(a, b)
 
 
+def test_flags_are_read_when_compiled():
+    """Changed afterwards, they change nothing until the next compile, nor does asking for weights and gradients."""
+    x, y, _ = data()
+    models = [network(optimizer="adam"), network(optimizer="adam")]
+    for model in models:
+        model.fit(x, y, batch_size=8, verbose=0)
+        if model is models[0]:
+            model.layers[0].trainable = False
+            assert len(model.trainable_weights) == 2
+            assert len(model.gradients(x, y)[1]) == 4
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kept = models[0].get_weights()
+    models[0].compile("adam", "mse")
+    models[0].fit(x, y, batch_size=8, verbose=0)
+    assert [np.array_equal(a, b) for a, b in zip(kept, models[0].get_weights(), strict=True)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert len(models[0].gradients(x, y)[1]) == 2
+
+
 def test_an_optimizer_applied_by_hand():
     """Between fits, to gradients that lie elsewhere: the fits go on reading the model's own."""
     x, y, w = data()
