@@ -509,8 +509,10 @@ class Training:
     ) -> Any:
         """One step on one batch. Returns its loss, from before the step, and its metrics."""
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
-            assert self._plan is not None
-            logs = self._plan.logs()
+            plan = self._need_compiled()
+            if not plan.metrics and not return_dict:
+                return plan.trainer().loss
+            logs = plan.logs()
             return dict(sorted(logs.items())) if return_dict else _flat(logs)
         with self._alone("train_on_batch"):
             n = len(x) if hasattr(x, "__len__") else 0
