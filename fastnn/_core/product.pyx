@@ -25,6 +25,8 @@ cdef enum:
     BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
     PACK_A_COLUMNS = 96       # and so many columns a packed A
+    ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
+    ROW_DEPTH = 8            # rows of B that are read side by side where it is larger: so many streams of memory
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
     MOST_PARTS = 2048         # of a product
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
@@ -78,14 +80,18 @@ cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, b
 cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
     """C[0, j0:j1] where the rows of B lie in one piece each."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_FLAT, tag)
+    cdef ptrdiff_t depth = p.K if p.K * p.N * <ptrdiff_t>sizeof(real) <= ROW_BYTES else ROW_DEPTH
     cdef real *c = <real *>p.c
     cdef const real *init
-    cdef ptrdiff_t j, t, init_row
-    for t in range(pieces(j1 - j0, shape.columns)):
-        j = j0 + t * shape.columns
-        init = first_link(p, 0, j, False, c, &init_row)
-        fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), p.K, <const real *>p.a, 0, p.a_k,
-                 <const real *>p.b + j, p.b_k, c + j, 0, init, init_row)
+    cdef ptrdiff_t j, k, q, t, init_row
+    for q in range(pieces(p.K, depth) if p.K else 1):
+        k = q * depth
+        for t in range(pieces(j1 - j0, shape.columns)):
+            j = j0 + t * shape.columns
+            init = first_link(p, 0, j, k > 0, c, &init_row)
+            fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), least(depth, p.K - k),
+                     <const real *>p.a + k * p.a_k, 0, p.a_k, <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init,
+                     init_row)
     activate_rows(p, 0, 1, j0, j1, c)
 
 
