@@ -79,10 +79,10 @@ class Fit:
                 (x, y, sample_weight), data = _data.split(_data.as_array(x, "x"), y, w, share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
             length = min(steps or len(self.source), len(self.source))
-            if steps is not None and len(self.source) % length:
+            if steps is not None and len(self.source) % steps:
                 warn(
                     f"steps_per_epoch: {len(self.source)} batches are no multiple of {steps}, so that some epochs have "
-                    f"only {len(self.source) % length}"
+                    f"only {len(self.source) % steps}"
                 )
         if data is not None:
             if gives_batches(data):
@@ -112,7 +112,7 @@ class Fit:
     def epochs_loop(self) -> None:
         model, callbacks = self.model, self.callbacks
         if isinstance(self.source, Stream):
-            self.prepare_stream()
+            self.check_stream()
         if model.built:
             model._ready_optimizer()
         callbacks.on_train_begin()
@@ -127,6 +127,8 @@ class Fit:
             callbacks.on_epoch_begin(epoch)
             self.progress.epoch_begin(epoch, step)
             logs = self.stream_epoch(epoch, step) if isinstance(self.source, Stream) else self.one_epoch(epoch, step)
+            if not logs:  # an iterator that had come to its end
+                break
             step = 0
             if self.validation is not None and self.validates(epoch):
                 tested = model._test(self.validation, self.validation_steps, callbacks, None)
@@ -139,12 +141,9 @@ class Fit:
             model.optimizer.finalize_variable_values()
         callbacks.on_train_end(logs)
 
-    def prepare_stream(self) -> None:
-        """Make all ready where a batch can be had by its number, and refuse what could not be gone on with."""
+    def check_stream(self) -> None:
+        """Refuse what could not be gone on with."""
         source = self.source
-        if source.indexable and source.length != 0:
-            x, y, w = source._batch(source.source[0], 0)
-            self.model._batches(x, y, w, self.class_weight, max(1, len(x)))
         if any(isinstance(c, BackupAndRestore) for c in self.callbacks) and source.state() is None:
             raise ValueError(
                 "x: an iterator that cannot tell its place cannot be gone on with after a kill; give it get_state() "
@@ -195,8 +194,12 @@ class Fit:
             if model.stop_training:
                 break
         source.epoch_end()
-        if self.plan.trainers[0] is None and self.plan.pending is None:
-            raise ValueError("x: there were no batches to learn from")
+        if self.plan.trainers[0] is None and self.plan.pending is not None and source.indexable:
+            # gone on with behind the last batch of an epoch: any batch says what the sums that were kept are of
+            x, y, w = source._batch(source.source[0], 0)
+            model._batches(x, y, w, self.class_weight, max(1, len(x)))
+        if step == 0:
+            return {}
         logs = self.plan.logs()
         self.progress.update(step, logs, final=True)
         return logs

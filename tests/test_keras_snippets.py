@@ -55,13 +55,18 @@ def run(snippet, package):
         return described(snippet(package))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def keras_as_it_comes():
-    """Keras 3 in its own default precision, and allowed float64 where a layer asks for it."""
+    """Keras 3 in its own default precision, whatever other tests chose, and allowed float64 where a layer asks for it."""
     keras = pytest.importorskip("keras", minversion="3.0")
     if keras.backend.backend() != "jax":
         pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
-    return keras
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    yield keras
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

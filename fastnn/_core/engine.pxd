@@ -33,6 +33,7 @@ cdef class Engine:
     cdef void begin(self, Run *run, Workspace workspace, bint training, ptrdiff_t rows) noexcept
     cdef int run_forward(self, Run *run, int last) except -1
     cdef int run_backward(self, Run *run, int last) except -1
+    cdef int predict_chunks(self, ptrdiff_t n, ptrdiff_t most, const char *x, char *out) except -1
     cdef int python_forward(self, Run *run, int index) except -1
     cdef int python_backward(self, Run *run, int index) except -1
     cdef object value_array(self, Run *run, int buffer, bint gradient, shape)

@@ -248,8 +248,8 @@ class Layer:
                     f"{self.name}: built for samples of shape {self._input_shape}, got {shape}; "
                     "use a layer of its own in each place"
                 )
-            self._input_shape = shape
-            return variables
+            self._input_shape, self._model_seed, self._number = shape, seed, number
+            return variables + len(self._variables)
         self._dtype, self._model_seed, self._number, self._next_variable = dtype, seed, number, variables
         self._input_shape = shape
         self._build_inside(shape)
