@@ -26,7 +26,7 @@
 #define CACHE_LINE 128     /* two lines of x86, which fetches them in pairs; one of Apple's */
 #define MOST_WORKERS 1023  /* and the caller */
 #define LOOKS_PER_CLOCK 16 /* looks at the door between two looks at the clock, which costs as much as several */
-#define DEFAULT_SPIN_US 20
+#define DEFAULT_SPIN_US 100
 
 /* -------------------------------------------------------------------------------------------------------- the pool */
 
