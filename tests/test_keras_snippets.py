@@ -57,7 +57,7 @@ def run(snippet, package):
 
 @pytest.fixture
 def keras_as_it_comes():
-    """Keras 3 in its own default precision, whatever other tests chose; float64 is allowed where a layer asks for it."""
+    """Keras 3 in its own default precision, whatever other tests chose; float64 allowed where a layer asks for it."""
     keras = pytest.importorskip("keras", minversion="3.0")
     if keras.backend.backend() != "jax":
         pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
