@@ -62,6 +62,7 @@ def keras_as_it_comes():
     if keras.backend.backend() != "jax":
         pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
     before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.utils.clear_session()  # or its automatic names would go on from where other tests left them
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     yield keras
