@@ -97,10 +97,16 @@ cdef double weighted_sum(ptrdiff_t n, const double *values, const double *weight
     cdef ptrdiff_t i = 0, j, width = 8
     for j in range(16):
         lane[j] = 0
-    while i < n:
-        for j in range(min(16, n - i)):
-            lane[j] += values[i + j] * weights[i + j] if weights != NULL else values[i + j]
+    while i + 16 <= n:
+        if weights != NULL:
+            for j in range(16):
+                lane[j] += values[i + j] * weights[i + j]
+        else:
+            for j in range(16):
+                lane[j] += values[i + j]
         i += 16
+    for j in range(n - i):
+        lane[j] += values[i + j] * weights[i + j] if weights != NULL else values[i + j]
     while width:
         for j in range(width):
             lane[j] += lane[j + width]
