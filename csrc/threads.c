@@ -60,7 +60,7 @@ static struct {
     fnn_task task;
     void *context;
     int64_t count;
-    int threads;
+    int threads, caller_cpu;
     uint64_t float_mode;
 
     struct share shares[MOST_WORKERS + 1];
@@ -183,6 +183,11 @@ static thread_result THREAD_CALL work(void *argument)
         last_turn = turn;
         if (float_mode() != pool.float_mode) /* flush-to-zero must not depend on who computes */
             set_float_mode(pool.float_mode);
+        /* A thread that was woken on the caller's own CPU would stay there, each with half of it, until the system
+           balances its load some milliseconds later. */
+        int cpu = this_cpu();
+        if (cpu >= 0 && cpu == pool.caller_cpu)
+            leave_cpu(cpu);
         claim_indices(turn, me->number, pool.threads);
         leave();
     }
@@ -238,6 +243,7 @@ static void open_door(fnn_task task, void *context, int64_t count, int threads)
     pool.context = context;
     pool.count = count;
     pool.threads = threads;
+    pool.caller_cpu = this_cpu();
     pool.float_mode = float_mode();
     if (++pool.turn == TURNS) { /* 0 is what a share shows that has no turn */
         for (int i = 0; i <= MOST_WORKERS; i++)

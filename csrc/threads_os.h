@@ -159,6 +159,25 @@ static inline void *slot_get(void) { return pthread_getspecific(slot); }
 static inline bool slot_set(void *memory) { return pthread_setspecific(slot, memory) == 0; }
 #endif
 
+/* Which CPU this thread runs on, -1 where that is not told; and a move to any other that it may run on */
+#ifdef __linux__
+#include <sched.h>
+static inline int this_cpu(void) { return sched_getcpu(); }
+static inline void leave_cpu(int cpu)
+{
+    cpu_set_t allowed, others;
+    if (cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed))
+        return;
+    others = allowed;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) > 0 && !sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static inline int this_cpu(void) { return -1; }
+static inline void leave_cpu(int cpu) { (void)cpu; }
+#endif
+
 /* --------------------------------------------------------------------------------------- what processors differ in */
 
 #if defined(__x86_64__) || defined(_M_X64)
