@@ -10,15 +10,16 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn.errors import FormatError
 
-__all__ = ["partial_path", "read", "sync_folder", "write"]
+__all__ = ["partial_path", "read", "replacing", "sync_folder", "write"]
 
 _INDEX = "index.json"
 _DAMAGE = (
@@ -92,21 +93,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -> None:
-    """Write a tree to `path`, atomically. What was there goes to `keep_previous`, if that is given.
+@contextlib.contextmanager
+def replacing(path: Path, partial: Path, keep_previous: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which takes its name when all of it is on disk: a kill leaves the old one or the new one, whole.
 
-    `name` is what the tree is called in errors about what cannot be written.
+    It is written at `partial`, in the same folder. What was there goes to `keep_previous`, if that is given.
     """
-    arrays: list[npt.NDArray[Any]] = []
-    index = json.dumps(_encode(tree, name, arrays))
-    partial = partial_path(path)
     try:
         with open(partial, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for number, array in enumerate(arrays):
-                    with archive.open(f"{number}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-                archive.writestr(_INDEX, index)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if keep_previous is not None and path.exists():
@@ -117,6 +112,23 @@ def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -
             partial.unlink()
         raise
     sync_folder(path.parent)
+
+
+def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -> None:
+    """Write a tree to `path`, atomically. What was there goes to `keep_previous`, if that is given.
+
+    `name` is what the tree is called in errors about what cannot be written.
+    """
+    arrays: list[npt.NDArray[Any]] = []
+    index = json.dumps(_encode(tree, name, arrays))
+    with (
+        replacing(path, partial_path(path), keep_previous) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for number, array in enumerate(arrays):
+            with archive.open(f"{number}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        archive.writestr(_INDEX, index)
 
 
 def read(path: Path) -> Any:

@@ -164,7 +164,7 @@ class Plan:
         last = model._last_op
         fused = last is not None and (last.get("name"), name) in FUSED
         output = model._output
-        objective: Any = PythonLoss(self.loss, self.weight, output)
+        objective: Any = PythonLoss(self.loss, self.weight)
         if samples is not None:
             assert name is not None
             objective = {
@@ -238,7 +238,7 @@ class Plan:
 class PythonLoss:
     """A loss that the core does not have, as the trainer calls it."""
 
-    def __init__(self, loss: Loss, weight: float, output: tuple[int, ...]) -> None:
+    def __init__(self, loss: Loss, weight: float) -> None:
         self.loss, self.weight = loss, weight
 
     def __call__(self, y_true: Any, y_pred: Any, weights: Any, with_gradient: bool) -> tuple[float, Any]:

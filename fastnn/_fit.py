@@ -185,7 +185,7 @@ class Fit:
             order = _random.permutation(source.length, model.seed, ROW_ORDER + epoch)
         source.epoch_begin()
         for x, y, w in source.batches(None if self.length is None else self.length - step, order):
-            batches = model._batches(x, y, w, self.class_weight, max(1, len(x)))
+            batches = model._one_batch(x, y, w, self.class_weight)
             trainer = self.plan.trainer()
             trainer.bind(batches, True, model._forwards)
             self.some_steps(trainer, epoch, step, 0, 1)
@@ -197,7 +197,7 @@ class Fit:
         if self.plan.trainers[0] is None and self.plan.pending is not None and source.indexable:
             # gone on with behind the last batch of an epoch: any batch says what the sums that were kept are of
             x, y, w = source._batch(source.source[0], 0)
-            model._batches(x, y, w, self.class_weight, max(1, len(x)))
+            model._one_batch(x, y, w, self.class_weight)
         if step == 0:
             return {}
         logs = self.plan.logs()

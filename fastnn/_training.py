@@ -320,7 +320,7 @@ class Training:
         where = (
             f"the first layer whose output is not finite is {self._op_names[bad]!r}"
             if bad >= 0
-            else ("every layer's output is finite, so that the loss itself or a penalty is too large")
+            else "every layer's output is finite, so that the loss itself or a penalty is too large"
         )
         return DivergenceError(
             f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this "
@@ -360,7 +360,7 @@ class Training:
             else:
                 source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
             logs = self._test(source, steps, calls, Progress(verbose))
-        return dict(sorted(logs.items())) if return_dict else _flat(logs)
+        return _returned(logs, return_dict)
 
     def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
         """The callbacks of evaluate or predict."""
@@ -413,7 +413,7 @@ class Training:
             yield source
             return
         for x, y, w in source.batches(steps):
-            yield self._batches(x, y, w, None, max(1, len(x)))
+            yield self._one_batch(x, y, w)
 
     # ------------------------------------------------------------------------------------------------------- predict
 
@@ -499,6 +499,11 @@ class Training:
 
     # ------------------------------------------------------------------------------------------------- single batches
 
+    def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> Batches:
+        """All samples as one batch."""
+        n = len(x) if hasattr(x, "__len__") else 0
+        return self._batches(x, y, sample_weight, class_weight, max(1, n))
+
     def train_on_batch(
         self,
         x: Any,
@@ -513,10 +518,9 @@ class Training:
             if not plan.metrics and not return_dict:
                 return plan.trainer().loss
             logs = plan.logs()
-            return dict(sorted(logs.items())) if return_dict else _flat(logs)
+            return _returned(logs, return_dict)
         with self._alone("train_on_batch"):
-            n = len(x) if hasattr(x, "__len__") else 0
-            batches = self._batches(x, y, sample_weight, class_weight, max(1, n))
+            batches = self._one_batch(x, y, sample_weight, class_weight)
             plan = self._need_compiled()
             plan.reset()
             trainer = plan.trainer()
@@ -526,7 +530,7 @@ class Training:
             except NotFinite:
                 raise self._diverged(trainer, 0, 0, self.optimizer._steps) from None
             logs = plan.logs()
-        return dict(sorted(logs.items())) if return_dict else _flat(logs)
+        return _returned(logs, return_dict)
 
     def _quick_step(self, x: Any, y: Any) -> bool:
         """A step that needs no preparation, because one of its like came before; False, and nothing done, otherwise."""
@@ -552,15 +556,14 @@ class Training:
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
         with self._alone("test_on_batch", trains=False):
-            n = len(x) if hasattr(x, "__len__") else 0
-            batches = self._batches(x, y, sample_weight, None, max(1, n))
+            batches = self._one_batch(x, y, sample_weight)
             plan = self._need_compiled()
             plan.reset(testing=True)
             tester = plan.trainer(testing=True)
             tester.bind(batches, False, 0)
             tester.run(0, 1, False, None, 0.0, SLICE)
             logs = plan.logs(testing=True)
-        return dict(sorted(logs.items())) if return_dict else _flat(logs)
+        return _returned(logs, return_dict)
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
@@ -568,8 +571,7 @@ class Training:
         """The loss of a batch, and its gradient by each of the weights that learn, in the order of `trainable_weights`;
         regularizers included in both."""
         with self._alone("gradients"):
-            n = len(x) if hasattr(x, "__len__") else 0
-            batches = self._batches(x, y, sample_weight, None, max(1, n))
+            batches = self._one_batch(x, y, sample_weight)
             trainer = self._need_compiled().make_trainer(self, counting=False)
             trainer.bind(batches, True, self._forwards)
             loss = trainer.gradients(_validate.flag(training, "training"))
@@ -656,6 +658,9 @@ class Training:
         raise NotImplementedError
 
 
-def _flat(logs: Mapping[str, float]) -> Any:
+def _returned(logs: Mapping[str, float], return_dict: bool) -> Any:
+    """Logs as Keras returns them: a dict by name, or the numbers, without a list where there is one."""
+    if return_dict:
+        return dict(sorted(logs.items()))
     values = list(logs.values())
     return values[0] if len(values) == 1 else values

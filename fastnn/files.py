@@ -9,7 +9,7 @@ need is compared with what the file holds before anything is allocated. What is 
 import json
 import math
 import os
-import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import layers, losses, metrics, optimizers
+from fastnn import _archive, layers, losses, metrics, optimizers
 from fastnn.errors import FormatError
 from fastnn.layers._base import set_arrays
 
@@ -61,31 +61,13 @@ def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str,
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER:
         raise ValueError(f"{path}: the description of the model takes {len(text)} bytes, at most {MOST_HEADER} fit")
-    _write_atomically(Path(os.fspath(path)), [len(text).to_bytes(8, "little"), text, *(a.data for a in arrays)])
-
-
-def _write_atomically(path: Path, parts: list[Any]) -> None:
-    descriptor, partial = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.name != "nt":  # mkstemp's file is for its owner alone; give it what a new file would have
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(partial, 0o666 & ~mask)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    if os.name != "nt":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    target = Path(os.fspath(path))
+    # a name of its own, so that two threads may write one path
+    partial = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    with _archive.replacing(target, partial) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays:
+            file.write(array.data)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -288,7 +288,6 @@ class Sequential(Training):
     def _lower(self) -> None:
         """Make the engine from the layers, on the weights where they lie."""
         assert self._input is not None
-        assert self._output is not None
         builder = Builder(self._input)
         x = builder.input
         for layer in self._stack:
@@ -297,9 +296,13 @@ class Sequential(Training):
         builder.output = x
         self._op_names = builder.names
         self._last_op = builder.ops[-1] if builder.ops else None
-        self._engine = Engine(
+        self._engine = self._engine_of(builder)
+
+    def _engine_of(self, builder: Builder) -> Engine:
+        """The engine for what layers have emitted, on the model's weights."""
+        return Engine(
             builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
-            [op.get("layer") for op in builder.ops], self._input, self._output, x.buffer,
+            [op.get("layer") for op in builder.ops], builder.input.shape, builder.output.shape, builder.output.buffer,
         )  # fmt: skip
 
     def _reseed(self, seed: int) -> None:
@@ -446,11 +449,8 @@ class Sequential(Training):
         array = _data.precision(_data.inputs(x, "x", shape, layer.name), self._dtype)
         builder = Builder(shape)
         builder.last_layer = True
-        y = builder.output = layer.lower(builder, builder.input)
-        engine = Engine(
-            builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
-            [op.get("layer") for op in builder.ops], shape, y.shape, y.buffer,
-        )  # fmt: skip
+        builder.output = layer.lower(builder, builder.input)
+        engine = self._engine_of(builder)
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
         self._forwards += 1

@@ -1,7 +1,5 @@
 """A step at its edges: sizes, places, threads, instruction sets, special values, wrong calls."""
 
-import ctypes
-import gc
 import hashlib
 import itertools
 import math
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory import bytes_in_use, grown
 
 import fastnn
 from fastnn import constraints, optimizers, regularizers
@@ -522,26 +521,6 @@ def test_lbfgs_finds_a_minimum(dtype):
         optimizers.LBFGS().apply([np.ones(1)], w)
 
 
-class Account(ctypes.Structure):
-    """glibc's struct mallinfo2"""
-
-    FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
-    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
-
-
-try:
-    mallinfo2 = ctypes.CDLL(None).mallinfo2
-    mallinfo2.restype = Account
-except (AttributeError, OSError, TypeError):  # not glibc, or one before 2.33
-    mallinfo2 = Account
-
-
-def bytes_in_use():
-    """What malloc has given out, by glibc's own account; elsewhere 0."""
-    account = mallinfo2()
-    return account.uordblks + account.hblkhd
-
-
 def test_allocations_are_seen():
     before = bytes_in_use()
     kept = np.ones(100_000)
@@ -573,24 +552,24 @@ def test_a_step_allocates_nothing(threads, rule, options, count):
     )
     updater = optimizer._configured()
     assert updater.bind(gradients)
-    step, first, second = updater.step, itertools.repeat(None, 100), itertools.repeat(None, 100)
-    for _ in range(10):
-        step(1e-3)
-        in_use = bytes_in_use()
-    gc.collect()
-    in_use = bytes_in_use()
-    for _ in first:
-        step(1e-3)
-    assert bytes_in_use() - in_use == 0
+    step = updater.step
+
+    def steps():
+        for _ in range(100):
+            step(1e-3)
+
+    steps()
+    assert grown(steps) == 0
+    taken, hundred = updater.iterations, itertools.repeat(None, 100)  # made before, as it takes memory
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         before = tracemalloc.get_traced_memory()[0]  # again: it counts the number `before`, as `now` does
         tracemalloc.reset_peak()
-        for _ in second:
+        for _ in hundred:
             step(1e-3)
         now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert updater.iterations == 210
+    assert updater.iterations == taken + 100
     assert (now - before, peak - before) == (0, 0)

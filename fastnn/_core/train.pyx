@@ -409,10 +409,10 @@ class NotFinite(ArithmeticError):
 cdef class Trainer:
     """What compile() makes of an engine: the loss, the metrics and the optimizer's plan, and the loops over batches.
 
-    objective is a dict of Objective's fields, or an object with evaluate(y_true, y_pred, weights, with_gradient) ->
-    (loss, gradient) for a loss in Python. metrics is a list of dicts of Metric's fields. python_metrics is called with
-    (y_true, y_pred, weights), python_update with nothing, python_penalty for what it adds to the loss: None where there
-    is no such part.
+    objective is a dict of Objective's fields, or for a loss in Python what is called with (y_true, y_pred, weights,
+    with_gradient) and returns (loss, gradient). metrics is a list of dicts of Metric's fields. python_metrics is called
+    with (y_true, y_pred, weights), python_update with the rate, python_penalty for what it adds to the loss: None where
+    there is no such part.
     """
 
     cdef readonly Engine engine

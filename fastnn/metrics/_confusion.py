@@ -111,7 +111,9 @@ class _AtThresholds(Metric):
 class _Count(_AtThresholds):
     """One of the four counts."""
 
-    def __init__(self, thresholds: Any, name: str | None, dtype: npt.DTypeLike | None) -> None:
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(dtype, name)
         self.init_thresholds = thresholds
         self.thresholds = threshold_list(thresholds, 0.5)
@@ -146,11 +148,6 @@ class TruePositives(_Count):
 
     _kept = ("true_positives",)
 
-    def __init__(
-        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
-    ) -> None:
-        super().__init__(thresholds, name, dtype)
-
 
 class FalsePositives(_Count):
     """How many predictions are above the threshold, wrongly. Parameters as for TruePositives.
@@ -162,11 +159,6 @@ class FalsePositives(_Count):
     """
 
     _kept = ("false_positives",)
-
-    def __init__(
-        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
-    ) -> None:
-        super().__init__(thresholds, name, dtype)
 
 
 class TrueNegatives(_Count):
@@ -180,11 +172,6 @@ class TrueNegatives(_Count):
 
     _kept = ("true_negatives",)
 
-    def __init__(
-        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
-    ) -> None:
-        super().__init__(thresholds, name, dtype)
-
 
 class FalseNegatives(_Count):
     """How many predictions are not above the threshold, wrongly. Parameters as for TruePositives.
@@ -196,11 +183,6 @@ class FalseNegatives(_Count):
     """
 
     _kept = ("false_negatives",)
-
-    def __init__(
-        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
-    ) -> None:
-        super().__init__(thresholds, name, dtype)
 
 
 class _Share(_AtThresholds):
