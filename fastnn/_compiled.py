@@ -9,6 +9,7 @@ from fastnn import metrics as metric_module
 from fastnn._core import losses as _core_losses
 from fastnn._core import metrics as _core_metrics
 from fastnn._core.train import Trainer
+from fastnn.layers._base import OutputPenalty
 from fastnn.losses._base import KINDS, Loss, TableLoss, TableSamples
 
 # Activations of the last op that a loss takes the place of: it is computed from what they read.
@@ -62,6 +63,13 @@ class Plan:
         """The model's ops are others now."""
         self.signature: Any = None
         self.trainers: list[Trainer | None] = [None, None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("signature", "trainers", "samples")}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept, samples=None)
+        self.forget()
 
     @property
     def all_metrics(self) -> list[Any]:
@@ -200,7 +208,7 @@ class Plan:
             model._engine, objective, fused, native, not from_logits, optimizer._updater,
             python_metrics=PythonMetrics(python) if python else None,
             python_update=PythonUpdate(model) if in_python else None,
-            python_penalty=PythonPenalty(model) if in_python else None,
+            python_penalty=PythonPenalty(model, in_python) if in_python or _output_penalties(model) else None,
         )  # fmt: skip
 
     def bind_gradients(self, model: Any) -> None:
@@ -210,6 +218,7 @@ class Plan:
             return
         if not updater.bind([model._gradient_of(v) for v in model._variables() if v.in_trainables]):
             raise RuntimeError("optimizer: its variables were replaced since it was built; compile again")
+        updater.touch([v.touched for v in model._variables() if v.in_trainables])
         updater.merge()
 
     def _native(self, metric: Any, samples: TableSamples | None, output: tuple[int, ...]) -> dict[str, Any] | None:
@@ -271,11 +280,18 @@ class PythonUpdate:
 
 
 class PythonPenalty:
-    """All regularizers, where the optimizer's plan does not add them."""
+    """What regularizers add to the loss: those of outputs, and of weights where the optimizer's plan adds none."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, of_weights: bool) -> None:
+        self.model, self.of_weights = model, of_weights
 
     def __call__(self) -> float:
-        learns = (v for v in self.model._variables() if v.in_trainables)
-        return sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)
+        total: float = sum(output.penalty() for output in _output_penalties(self.model))
+        if self.of_weights:
+            learns = (v for v in self.model._variables() if v.in_trainables)
+            total += sum(float(v.regularizer(v.array)) for v in learns if v.regularizer is not None)
+        return total
+
+
+def _output_penalties(model: Any) -> list[Any]:
+    return [layer for layer in model._engine.layers if isinstance(layer, OutputPenalty)]

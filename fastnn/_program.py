@@ -5,10 +5,13 @@ forward at time i, the loss at time n, op i backward at time 2n - i. Values and 
 memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 __all__ = ["Builder", "Tensor", "Variable"]
 
@@ -49,6 +52,7 @@ class Variable:
     trains: bool  # for good: False for moving statistics
     regularizer: Any = None
     constraint: Any = None
+    touched: Any = None  # where only rows are updated that a batch used: a byte for each row, 1 if it was
     attributes: list[str] = field(default_factory=list)
     offset: int = -1
     in_trainables: bool = True
@@ -91,7 +95,7 @@ def lay_out(spans: Iterable[Span]) -> int:
 
 
 FIRST_NESTED = 1 << 16
-READS_INPUT = {"dense", "prelu", "batch_norm", "layer_norm", "embed", "python"}
+READS_INPUT = {"dense", "prelu", "batch_norm", "layer_norm", "embed", "penalize", "python"}
 
 
 class Builder:
@@ -152,6 +156,22 @@ class Builder:
         self.ops.append(op)
         self.names.append(self.layer)
         return into
+
+    def gather(self, x: Tensor, index: npt.NDArray[np.intp]) -> Tensor:
+        """The elements of a sample that `index` counts, in its shape."""
+        flat = Tensor(x.buffer, (x.size,))
+        return Tensor(self.op("gather", flat, (index.size,), index=index.ravel()).buffer, index.shape)
+
+    def with_last(self, x: Tensor, axes: Sequence[int], lower: Callable[[Tensor], Tensor]) -> Tensor:
+        """lower(x), which keeps shapes, where some of a sample's axes, counted from 0, are the last, and are one."""
+        order = [axis for axis in range(len(x.shape)) if axis not in axes] + sorted(axes)
+        columns = prod(x.shape[axis] for axis in axes)
+        shape = (x.size // columns, columns)
+        if order == sorted(order):
+            return Tensor(lower(Tensor(x.buffer, shape)).buffer, x.shape)
+        there = np.arange(x.size).reshape(x.shape).transpose(order)
+        back = np.argsort(there, axis=None).reshape(x.shape)
+        return self.gather(lower(Tensor(self.gather(x, there).buffer, shape)), back)
 
     # ------------------------------------------------------------------------------------------------------- planning
 

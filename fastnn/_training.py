@@ -143,6 +143,11 @@ class Training:
         arrays = [v.array for v in learns]
         optimizer = self.optimizer
         state = None
+        if optimizer.gradient_accumulation_steps and any(v.touched is not None for v in learns):
+            raise ValueError(
+                "gradient_accumulation_steps: an Embedding with sparse_update takes a step with each batch; "
+                "leave one of the two out"
+            )
         if optimizer.built:
             if [id(a) for a in optimizer._trainable] == [id(a) for a in arrays]:
                 return

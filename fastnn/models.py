@@ -269,6 +269,7 @@ class Sequential(Training):
             layer._model = weakref.ref(self)
         self._lost = False
         arenas = []
+        before = [(v, v.array) for v in (*learns, *rest)]
         for variables, in_trainables in ((learns, True), (rest, False)):
             arena = np.empty(sum(v.array.size for v in variables), self._dtype)
             offset = 0
@@ -278,6 +279,8 @@ class Sequential(Training):
                 offset += v.array.size
             arenas.append(arena)
         self._trainables, self._fixed = arenas
+        if self.optimizer is not None:
+            self.optimizer._follow([(array, v.array) for v, array in before])
         self._gradients = np.zeros_like(self._trainables)
         for layer in self._flat():
             layer._moved()
@@ -292,7 +295,7 @@ class Sequential(Training):
         x = builder.input
         for layer in self._stack:
             builder.layer, builder.last_layer = layer.name, layer is self._stack[-1]
-            x = layer.lower(builder, x)
+            x = layer.emit(builder, x)
         builder.output = x
         self._op_names = builder.names
         self._last_op = builder.ops[-1] if builder.ops else None
@@ -449,7 +452,7 @@ class Sequential(Training):
         array = _data.precision(_data.inputs(x, "x", shape, layer.name), self._dtype)
         builder = Builder(shape)
         builder.last_layer = True
-        builder.output = layer.lower(builder, builder.input)
+        builder.output = layer.emit(builder, builder.input)
         engine = self._engine_of(builder)
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
@@ -557,6 +560,14 @@ class Sequential(Training):
         self._refuse_while_fitted()
         self._need_built()
         files.load_weights(self, filepath)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._refuse_in_fit("copy")
+        own = ("_engine", "_building", "_lock", "_trainables", "_fixed", "_gradients", "_last_op", "_flags")
+        return {k: v for k, v in self.__dict__.items() if k not in own} | {"_lost": self.built}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept, _engine=None, _flags=(), _building=threading.RLock(), _lock=threading.Lock())
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"

@@ -95,7 +95,6 @@ ABSENT = [
 
 # Arguments of Keras that fastnn has not, wherever they come, and why
 ARGUMENTS = {
-    "activity_regularizer": "no penalties on outputs",
     "lora_rank": "no adapters",
     "lora_alpha": "no adapters",
     "quantization_config": "no quantization",
@@ -118,6 +117,7 @@ ARGUMENTS = {
     "overwrite_with_gradient": "no quantization",
     "weights": "see set_weights",
     "trainable": "it has no weights",
+    "activity_regularizer": "its output is the data",
     "layout": "no placement on devices",
     "autocast": "one dtype",
     "kwargs": "named arguments only",
@@ -149,14 +149,11 @@ DIFFERENT = {
     "Layer.add_weight": "gives an array, whose gradient add_gradient takes",
     "Optimizer.learning_rate": "a Python float, which is set, and has no assign",
     "Optimizer.iterations": "a Python int",
-    "layers.BatchNormalization": "the last axis alone; synchronized must be False: one process",
-    "layers.Dropout": "noise_shape must be None: masks have the batch's shape",
+    "layers.BatchNormalization": "synchronized must be False: one process",
+    "layers.Dropout": "noise_shape has 1 or None for the batch, whose length is not known before",
     "layers.Embedding": "mask_zero must be False: there are no masks; indices that are too large are refused",
     "layers.Flatten": 'data_format must be "channels_last", as NumPy\'s arrays lie',
-    "layers.LayerNormalization": "the last axis, or the last few: rows lie together in memory",
-    "layers.Normalization": "the last axis, or None for all; mean and variance have no axis of length 1 in front",
-    "layers.PReLU": "shared_axes must be the first axes of a sample",
-    "layers.Softmax": "the last axis alone: rows lie together in memory",
+    "layers.Normalization": "mean and variance have no axes of length 1",
     "callbacks.BackupAndRestore": "keeps all that the steps to come depend on: see the page on callbacks",
     "callbacks.CSVLogger": "wipes an older file at the first row, and leaves none open when a fit fails",
     "callbacks.LambdaCallback": "refuses names that are no hooks",
@@ -170,15 +167,13 @@ DIFFERENT = {
 # What goes for all names of a section
 NOTES = {
     "Sequential": "All arguments of the methods are compared too.",
-    "layers": (
-        "No layer takes `activity_regularizer` (no penalties on outputs) or `autocast` (a model computes in one dtype)."
-    ),
+    "layers": ("No layer takes `autocast` (a model computes in one dtype)."),
     "losses": "Targets that a loss does not take are refused, where Keras computes something.",
     "metrics": "Results are Python floats, or float64 arrays; sums are float64.",
     "optimizers": "All arguments of the base are compared too. A name that is not given has no number behind it.",
     "initializers": "A seed gives other numbers than Keras's, the same on every machine and for any number of threads.",
 }
-EVERYWHERE = {"layers": {"activity_regularizer", "autocast"}}
+EVERYWHERE = {"layers": {"autocast"}}
 
 
 # ---------------------------------------------------------------------------------------------------------- comparison

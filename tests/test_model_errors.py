@@ -335,7 +335,7 @@ ARGUMENTS = {
         ["parallel", "merge='add'"],
     ),
     "reshape": (lambda: Sequential([layers.Input((4,)), layers.Reshape((3,))]), ValueError, ["reshape", "4 elements"]),
-    "axis": (lambda: Sequential([layers.Input((4, 2)), layers.BatchNormalization(axis=1)]), ValueError, ["last axis"]),
+    "axis": (lambda: Sequential([layers.Input((4,)), layers.Softmax(axis=0)]), ValueError, ["axis", "1 to 1"]),
     "seed": (lambda: Sequential(seed=-1), ValueError, ["seed"]),
     "dtype": (lambda: Sequential(dtype="float16"), ValueError, ["dtype", "float32"]),
 }  # fmt: skip

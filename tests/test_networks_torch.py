@@ -129,7 +129,7 @@ class Maker:
 
     def dense(self, shape, depth=0, units=None, activation=None):
         if activation is None:
-            activation = NAMED[self.number % len(NAMED)] if self.chance(0.3) else self.choose(MILD)
+            activation = NAMED[self.number % len(NAMED)] if self.chance(0.4) else self.choose(MILD)
             if activation in ("step", "exponential") and depth < 1:
                 activation = "tanh"
         self.used.add(activation)
@@ -177,11 +177,30 @@ class Maker:
         alpha = self.choose([1.0, 0.4, 2.0])
         return layers.ELU(alpha=alpha), lambda x, w, training: self.functions["elu"](x, alpha), shape
 
+    def some_axes(self, shape, least=1):
+        """Axes of inputs, that of the batch being 0: the last, or any."""
+        if self.chance(0.5):
+            return [len(shape)]
+        count = int(self.rng.integers(least, len(shape) + 1))
+        return sorted(int(axis) + 1 for axis in self.rng.permutation(len(shape))[:count])
+
     def softmax(self, shape, depth):
-        return layers.Softmax(), lambda x, w, training: self.torch.softmax(x, -1), shape
+        axes = self.some_axes(shape)
+
+        def twin(x, w, training):
+            e = self.torch.exp(x)
+            return e / e.sum(axes, keepdim=True)
+
+        return layers.Softmax(axis=self.as_argument(axes, shape)), twin, shape
+
+    def as_argument(self, axes, shape):
+        """A list, or a number where there is one; counted from the end now and then."""
+        if self.chance(0.5):
+            axes = [axis - len(shape) - 1 for axis in axes]
+        return axes[0] if len(axes) == 1 and self.chance(0.5) else axes
 
     def prelu(self, shape, depth):
-        shared = list(range(1, int(self.rng.integers(1, len(shape) + 1))))
+        shared = self.some_axes(shape, 0) if self.chance(0.7) else []
         layer = layers.PReLU(shared_axes=shared or None, **self.frozen())
         torch = self.torch
         return layer, lambda x, w, training: torch.where(x > 0, x, w(layer.alpha) * x), shape
@@ -192,11 +211,15 @@ class Maker:
 
     def batch_normalization(self, shape, depth):
         torch = self.torch
+        axis = -1 if self.chance(0.5) else int(self.rng.integers(1, len(shape) + 1))
         layer = layers.BatchNormalization(
-            epsilon=0.01, center=self.chance(0.8), scale=self.chance(0.8), **self.frozen()
+            axis=axis, epsilon=0.01, center=self.chance(0.8), scale=self.chance(0.8), **self.frozen()
         )
 
         def twin(x, w, training):
+            return last(x.movedim(axis, -1), w, training).movedim(-1, axis)
+
+        def last(x, w, training):
             if training and layer.trainable:
                 axes = tuple(range(x.ndim - 1))
                 mean, variance = x.mean(axes), x.var(axes, unbiased=False)
@@ -210,19 +233,19 @@ class Maker:
 
     def layer_normalization(self, shape, depth):
         torch = self.torch
-        count = int(self.rng.integers(1, len(shape) + 1))
-        axis = -1 if count == 1 and self.chance(0.5) else list(range(-count, 0))
+        axes = self.some_axes(shape)
+        axis = self.as_argument(axes, shape)
         rms = self.chance(0.4)
         layer = layers.LayerNormalization(
             axis=axis, epsilon=0.02, rms_scaling=rms, center=self.chance(0.8), scale=self.chance(0.8), **self.frozen()
         )
-        axes = tuple(range(-count, 0))
+        along = [n if axis + 1 in axes else 1 for axis, n in enumerate(shape)]  # gamma and beta, to be broadcast
 
         def twin(x, w, training):
             mean = 0 if rms else x.mean(axes, keepdim=True)
             x = (x - mean) / torch.sqrt(((x - mean) ** 2).mean(axes, keepdim=True) + 0.02)
-            x = x if layer.gamma is None else x * w(layer.gamma)
-            return x if layer.beta is None or rms else x + w(layer.beta)
+            x = x if layer.gamma is None else x * w(layer.gamma).reshape(along)
+            return x if layer.beta is None or rms else x + w(layer.beta).reshape(along)
 
         return layer, twin, shape
 
@@ -246,10 +269,14 @@ class Maker:
 
     def normalization(self, shape, depth):
         torch = self.torch
-        mean, variance = self.rng.normal(size=shape[-1]), self.rng.uniform(0.3, 2, shape[-1])
+        axes = self.some_axes(shape)
+        along = [n for axis, n in enumerate(shape) if axis + 1 in axes]
+        mean, variance = self.rng.normal(size=along), self.rng.uniform(0.3, 2, along)
         invert = self.chance(0.3)
-        layer = layers.Normalization(mean=mean, variance=variance, invert=invert)
-        m, d = torch.tensor(mean), torch.sqrt(torch.tensor(variance))
+        axis = self.as_argument(axes, shape)
+        layer = layers.Normalization(axis=axis, mean=mean, variance=variance, invert=invert)
+        broadcast = [n if axis + 1 in axes else 1 for axis, n in enumerate(shape)]
+        m, d = (torch.tensor(v).reshape(broadcast) for v in (mean, np.sqrt(variance)))
         return layer, lambda x, w, training: x * d + m if invert else (x - m) / d, shape
 
     def embedding(self, shape, rows):

@@ -287,6 +287,20 @@ def with_metrics(*names, loss="mse", optimizer="adam", weighted=None):
     return made
 
 
+def along_axes(lib):
+    return [
+        lib.layers.Dense(6),
+        lib.layers.BatchNormalization(axis=1),
+        lib.layers.PReLU(shared_axes=[2]),
+        lib.layers.LayerNormalization(axis=[1]),
+        lib.layers.Dense(3),
+        lib.layers.PReLU(shared_axes=[1, 2]),
+        lib.layers.Softmax(axis=1),
+        lib.layers.LayerNormalization(axis=[1, 2]),
+        lib.layers.Softmax(axis=[1, 2]),
+    ]
+
+
 def validated(x, y):
     return {"validation_data": data("numbers", 16, seed=9)}
 
@@ -297,6 +311,27 @@ TABLE = {
     "kernel_l1l2": Case(net=regularized("L1L2", 0.01, 0.02), compile=adam()),
     "orthogonal": Case(net=regularized("OrthogonalRegularizer", 0.01, mode="rows")),
     "bias_l2": Case(net=lambda lib: plain(lib, bias_regularizer=lib.regularizers.L2(0.1))),
+    "activity_l1": Case(net=lambda lib: plain(lib, activity_regularizer=lib.regularizers.L1(0.05)), fit=validated),
+    "activity_l2": Case("sequences", lambda lib: plain(lib, activity_regularizer="l2"), adam()),
+    "activity_of_the_last": Case(
+        "labels", lambda lib: [
+            lib.layers.Dense(3, activation="softmax", activity_regularizer=lib.regularizers.L1L2(0.1, 0.3)),
+        ],
+        lambda lib: {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+    ),
+    "activity_orthogonal": Case(
+        net=lambda lib: plain(
+            lib, activity_regularizer=lib.regularizers.OrthogonalRegularizer(0.05), kernel_regularizer="l2"
+        ),
+        fit=validated,
+    ),
+    "activity_of_a_branch": Case(
+        net=lambda lib: [
+            lib.layers.Dense(4, activation="tanh"),
+            lib.Sequential([lib.layers.Input((4,)), lib.layers.Dense(3, activity_regularizer="l1")]),
+        ],
+    ),
+    "axes": Case("sequences", along_axes),
     "max_norm": Case(net=constrained("MaxNorm", 0.5, axis=0)),
     "unit_norm": Case(net=constrained("UnitNorm", axis=1), compile=adam()),
     "min_max_norm": Case(net=constrained("MinMaxNorm", 0.3, 0.6, 0.7, axis=0)),
@@ -407,7 +442,10 @@ TABLE = {
 }  # fmt: skip
 
 
-CALLS = {"kernel_l1l2", "batch_norm", "weighted_metrics", "binary", "sparse", "class_weight_one_hot"}
+CALLS = {
+    "activity_l2", "activity_orthogonal", "batch_norm", "binary", "class_weight_one_hot", "kernel_l1l2", "sparse",
+    "weighted_metrics",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLE)

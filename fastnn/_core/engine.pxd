@@ -8,6 +8,7 @@ cdef class Layout:
     cdef Op *ops
     cdef Buffer *buffers
     cdef int op_count, buffer_count
+    cdef list arrays                          # that ops hold pointers into
     cdef readonly ptrdiff_t planes, sized     # elements a sample, and elements of fixed size
 
 cdef class Workspace:

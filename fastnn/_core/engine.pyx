@@ -91,6 +91,8 @@ cdef class Layout:
     def __cinit__(self, plan):
         cdef ptrdiff_t i, j
         cdef Op *op
+        cdef cnp.ndarray index
+        self.arrays = []
         self.op_count, self.buffer_count = len(plan["ops"]), len(plan["buffers"])
         self.planes, self.sized = plan["planes"], plan["sized"]
         self.ops = <Op *>calloc(max(1, self.op_count), sizeof(Op))
@@ -107,6 +109,13 @@ cdef class Layout:
             op.mean, op.variance = fields.get("mean", -1), fields.get("variance", -1)
             op.of_batch = fields.get("of_batch", False)
             op.column = fields.get("column", 0)
+            if "index" in fields:
+                index = np.ascontiguousarray(fields["index"], np.intp)
+                self.arrays.append(index)
+                op.index = <const ptrdiff_t *>cnp.PyArray_DATA(index)
+            if fields.get("touched") is not None:
+                self.arrays.append(fields["touched"])
+                op.touched = <unsigned char *>cnp.PyArray_DATA(fields["touched"])
             op.activation, op.reads_x = fields.get("activation", 0), fields.get("reads_x", False)
             for j, value in enumerate(fields.get("parameters", ())):
                 op.parameters[j] = value
@@ -188,7 +197,8 @@ cdef class Engine:
         run.x = NULL
         run.trainables, run.fixed = cnp.PyArray_DATA(self.trainables), cnp.PyArray_DATA(self.fixed)
         run.gradients = NULL
-        run.training = run.adds = run.wants_input = False
+        run.training = run.adds = run.wants_input = run.penalizes = False
+        run.penalty = 0
         run.forwards, run.threads = 0, get_threads()
 
     # ---------------------------------------------------------------------------------------------------- passes

@@ -16,6 +16,8 @@ cdef enum OpKind:
     EMBED                # y[rows, O] = w[x[rows], :]
     ADD                  # y = x + other
     PLACE                # y[rows, column : column + I] = x[rows, I]: a part of a concatenation
+    GATHER               # y[i] = x[index[i]] of each sample: its elements in another order
+    PENALIZE             # y = x; the loss gains (l1 sum |x| + l2 sum x^2) / B
     PYTHON               # whatever a layer that is written in Python does
     OPS
 
@@ -26,11 +28,13 @@ cdef struct Op:
     ptrdiff_t w, b                # where the weights begin in their arena; -1 for none
     bint w_trains, b_trains       # which arena: the trainables or the fixed
     ptrdiff_t mean, variance      # of batch norm, in the fixed arena
-    bint of_batch                 # batch norm: normalise by the batch's own statistics in training
+    bint of_batch                 # batch norm: normalise by the batch's own statistics in training; dropout: one mask
+    unsigned char *touched        # embed: which rows of w have a gradient; NULL where it is written whole
     ptrdiff_t column
+    const ptrdiff_t *index        # gather: O elements of x; dropout: of each element of x, which of O masks it has
     int activation                # a row of activations.def; of a norm, its kind
     bint reads_x                  # its derivative is computed from x and not from y
-    double parameters[4]          # of the activation; rate; stddev; epsilon and momentum
+    double parameters[4]          # of the activation; rate; stddev; epsilon and momentum; l1 and l2
     uint64_t seed, stream         # the stream of training forward f is stream + f
     ptrdiff_t kept, sized         # planes of the workspace for its own use: a part a sample, a part of fixed size; -1
     ptrdiff_t temporary           # a plane for the gradient that is to be added; -1
@@ -53,6 +57,8 @@ cdef struct Run:
     void *fixed
     void *gradients               # of the trainables
     bint training, adds, wants_input
+    bint penalizes                # penalties on outputs count: there is a loss that they are added to
+    double penalty                # their sum so far
     uint64_t forwards             # training forwards so far
     int threads
 

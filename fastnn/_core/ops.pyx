@@ -29,12 +29,14 @@ from fastnn._core.norms cimport (
     layer_norm_forward,
 )
 
+from fastnn._core.optimizers cimport penalties
+
 fnn = chosen_table()
 
 KINDS = {
     "dense": DENSE, "activate": ACTIVATE, "activate_rows": ACTIVATE_ROWS, "prelu": PRELU, "dropout": DROPOUT,
     "noise": NOISE, "batch_norm": BATCH_NORM, "layer_norm": LAYER_NORM, "embed": EMBED, "add": ADD, "place": PLACE,
-    "python": PYTHON,
+    "gather": GATHER, "penalize": PENALIZE, "python": PYTHON,
 }  # fmt: skip
 
 
@@ -82,6 +84,27 @@ cdef int embed(const Op *op, ptrdiff_t R, const real *x, const real *w, real *y)
     return DONE
 
 
+cdef void gather(const Op *op, ptrdiff_t B, const real *x, real *y) noexcept nogil:
+    """y[b, i] = x[b, index[i]]"""
+    cdef ptrdiff_t b, i
+    for b in range(B):
+        for i in range(op.outputs):
+            y[b * op.outputs + i] = x[b * op.inputs + op.index[i]]
+
+
+cdef void drop_shared(const Run *run, const Op *op, const real *x, real *masks, real *y) noexcept nogil:
+    """y = x times a mask that elements share: those of a sample by `index`, and all samples where it is one a batch."""
+    cdef ptrdiff_t b, i, count = op.outputs if op.of_batch else run.B * op.outputs
+    cdef const real *mask
+    for i in range(count):
+        masks[i] = 1
+    drop_out(count, op.parameters[0], op.seed, op.stream + run.forwards, 0, masks, masks)
+    for b in range(run.B):
+        mask = masks if op.of_batch else masks + b * op.outputs
+        for i in range(op.inputs):
+            y[b * op.inputs + i] = x[b * op.inputs + i] * mask[op.index[i]]
+
+
 cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef const real *x = value_of(run, op.input, tag)
     cdef real *y = value_of(run, op.output, tag)
@@ -89,6 +112,7 @@ cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef const real *b = weights(run, op.b, op.b_trains, tag)
     cdef real *kept = plane(run, op.kept, tag)
     cdef real *own
+    cdef double sums[2]
     cdef ptrdiff_t R = run.B * op.rows, r
     if op.kind == DENSE:
         if dense_forward(R, op.inputs, op.outputs, x, w, b, op.activation, op.parameters, kept if kept != NULL else y,
@@ -103,6 +127,8 @@ cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     elif op.kind == DROPOUT or op.kind == NOISE:
         if not run.training:
             memcpy(y, x, R * op.inputs * sizeof(real))
+        elif op.index != NULL:
+            drop_shared(run, op, x, kept, y)
         elif op.kind == DROPOUT:
             drop_out(R * op.inputs, op.parameters[0], op.seed, op.stream + run.forwards, 0, x, y)
         else:
@@ -124,6 +150,13 @@ cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     elif op.kind == PLACE:
         for r in range(R):
             memcpy(y + r * op.outputs + op.column, x + r * op.inputs, op.inputs * sizeof(real))
+    elif op.kind == GATHER:
+        gather(op, R, x, y)
+    elif op.kind == PENALIZE:
+        memcpy(y, x, R * op.inputs * sizeof(real))
+        if run.penalizes and run.B:
+            penalties(R * op.inputs, x, sums)
+            run.penalty += (op.parameters[0] * sums[0] + op.parameters[1] * sums[1]) / run.B
     return DONE
 
 
@@ -141,14 +174,39 @@ cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil:
 # ---------------------------------------------------------------------------------------------------------- backward
 
 cdef void unembed(const Op *op, ptrdiff_t R, const real *x, const real *dy, bint add, real *dw) noexcept nogil:
-    """dw[x[r], :] += dy[r, :], row after row"""
+    """dw[x[r], :] += dy[r, :], row after row; where rows are marked as touched, only those were not 0"""
     cdef ptrdiff_t r
     cdef real *line
-    if not add:
+    if not add and op.touched == NULL:
         memset(dw, 0, op.inputs * op.outputs * sizeof(real))
+    elif not add:
+        for r in range(op.inputs):
+            if op.touched[r]:
+                memset(dw + r * op.outputs, 0, op.outputs * sizeof(real))
+                op.touched[r] = 0
     for r in range(R):
+        if op.touched != NULL:
+            op.touched[<ptrdiff_t>x[r]] = 1
         line = dw + <ptrdiff_t>x[r] * op.outputs
         fnn_add(op.outputs, line, dy + r * op.outputs, line)
+
+
+cdef void scatter(const Op *op, ptrdiff_t B, const real *dy, real *dx) noexcept nogil:
+    """dx[b, index[i]] += dy[b, i], on zeros"""
+    cdef ptrdiff_t b, i
+    memset(dx, 0, B * op.inputs * sizeof(real))
+    for b in range(B):
+        for i in range(op.outputs):
+            dx[b * op.inputs + op.index[i]] += dy[b * op.outputs + i]
+
+
+cdef void add_slopes(const Run *run, const Op *op, ptrdiff_t n, const real *x, const real *dy,
+                     real *dx) noexcept nogil:
+    """dx = dy + the slope of the penalty on x, of which the batch has one"""
+    cdef real l1 = <real>(op.parameters[0] / run.B), l2 = <real>(2 * op.parameters[1] / run.B)
+    cdef ptrdiff_t i
+    for i in range(n):
+        dx[i] = dy[i] + l1 * <real>((x[i] > 0) - (x[i] < 0)) + l2 * x[i]
 
 
 cdef void backward_plain(Run *run, const Op *op, const real *dy, real *dx, const real *tag) noexcept nogil:
@@ -180,6 +238,12 @@ cdef void backward_plain(Run *run, const Op *op, const real *dy, real *dx, const
         differentiate(op.activation, R * op.inputs, x if op.reads_x else y, dy, dx, op.parameters, run.threads)
     elif op.kind == ACTIVATE_ROWS:
         differentiate_rows(op.activation, R, op.inputs, x if op.reads_x else y, dy, dx, run.threads)
+    elif op.kind == GATHER:
+        scatter(op, R, dy, dx)
+    elif op.kind == PENALIZE and run.penalizes:
+        add_slopes(run, op, R * op.inputs, x, dy, dx)
+    elif op.kind == DROPOUT and run.training and op.index != NULL:
+        drop_shared(run, op, dy, plane(run, op.kept, tag), dx)
     elif op.kind == DROPOUT and run.training:
         drop_out(R * op.inputs, op.parameters[0], op.seed, op.stream + run.forwards, 0, dy, dx)
     elif op.kind == PLACE:

@@ -75,6 +75,8 @@ cdef struct Segment:
     double l1, l2              # the penalty l1 sum |w| + l2 sum w^2
     Constraint constraint
     double scale               # the clip's factor, found anew in each step
+    const unsigned char *touched    # of each row whether it is updated; NULL where all are
+    ptrdiff_t row              # elements of a row
 
 cdef struct Piece:
     ptrdiff_t segment, start, size
@@ -108,6 +110,7 @@ cdef class Updater:
     cdef readonly bint merged
     cdef readonly list variables
     cdef readonly list slots
+    cdef list touched
     cdef readonly object average, accumulated
     cdef object dtype
     cdef int plan_pieces(self) except -1

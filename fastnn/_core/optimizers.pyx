@@ -62,6 +62,38 @@ cdef inline real *at(const void *arena, ptrdiff_t index, const real *kind) noexc
     return (<real *>arena) + index if arena != NULL else NULL
 
 
+cdef void update(Work *work, const Segment *segment, ptrdiff_t start, ptrdiff_t size, const fnn_step *s,
+                 const real *kind) noexcept nogil:
+    """The rule on elements `start` .. `start + size` of a variable."""
+    cdef Plan *plan = work.plan
+    cdef ptrdiff_t place = segment.offset + start
+    cdef real *w = (<real *>segment.w) + start
+    cdef real *g = at(segment.g, start, kind)
+    cdef real *accumulated = at(plan.accumulated, place, kind)
+    cdef real *average = at(plan.average, place, kind)
+    cdef real *slot[3]
+    cdef int i
+    for i in range(3):
+        slot[i] = at(plan.slot[i], place, kind)
+    if (accumulated == NULL and average == NULL and s.decay == 0 and s.l1 == 0 and s.l2 == 0 and s.unscale == 1
+            and s.scale == 1 and s.clip == 0):
+        fnn_rule(plan.rule, size, w, g, slot, work.constants)
+    else:
+        fnn_step_rule(plan.rule, size, w, g, slot, accumulated, average, work.constants, s)
+
+
+cdef void update_touched(Work *work, const Segment *segment, ptrdiff_t start, ptrdiff_t size, const fnn_step *s,
+                         const real *kind) noexcept nogil:
+    """The same for those elements that lie in touched rows."""
+    cdef ptrdiff_t end = start + size, row = start // segment.row, stop
+    while start < end:
+        stop = min((row + 1) * segment.row, end)
+        if segment.touched[row]:
+            update(work, segment, start, stop - start, s, kind)
+        start = stop
+        row += 1
+
+
 cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
     """One phase of the step for one piece."""
     cdef Plan *plan = work.plan
@@ -72,9 +104,7 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
     cdef real *g = at(segment.g, piece.start, kind)
     cdef real *accumulated = at(plan.accumulated, place, kind)
     cdef real *average = at(plan.average, place, kind)
-    cdef real *slot[3]
     cdef fnn_step s = work.step
-    cdef int i
     if g == NULL or work.phase == AVERAGE:
         if average != NULL and work.phase != SUMS and work.phase != GRADIENTS:
             fnn_step_average(piece.size, w, average, &s)
@@ -92,14 +122,10 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
         fnn_step_accumulate(piece.size, w, g, accumulated, &s)
         if average != NULL:
             fnn_step_average(piece.size, w, average, &s)
+    elif segment.touched != NULL:
+        update_touched(work, segment, piece.start, piece.size, &s, kind)
     else:
-        for i in range(3):
-            slot[i] = at(plan.slot[i], place, kind)
-        if (accumulated == NULL and average == NULL and s.decay == 0 and s.l1 == 0 and s.l2 == 0 and s.unscale == 1
-                and s.scale == 1 and s.clip == 0):
-            fnn_rule(plan.rule, piece.size, w, g, slot, work.constants)
-        else:
-            fnn_step_rule(plan.rule, piece.size, w, g, slot, accumulated, average, work.constants, &s)
+        update(work, segment, piece.start, piece.size, &s, kind)
 
 
 cdef void work_task(void *context, int64_t index, int worker) noexcept nogil:
@@ -365,7 +391,8 @@ cdef class Updater:
             while self.merged and plan.clip_norm == 0 and plan.global_clip_norm == 0 and j < plan.segment_count:
                 b = &plan.segments[j]
                 if (<char *>b.w - <char *>a.w != size * width or <char *>b.g - <char *>a.g != size * width
-                        or a.g == NULL or b.decays != a.decays or b.l1 != a.l1 or b.l2 != a.l2):
+                        or a.g == NULL or b.decays != a.decays or b.l1 != a.l1 or b.l2 != a.l2
+                        or a.touched != NULL or b.touched != NULL):
                     break
                 size += b.size
                 j += 1
@@ -427,12 +454,28 @@ cdef class Updater:
                 return False
         for i in range(self.plan.segment_count):
             address = NULL if gradients[i] is None else cnp.PyArray_DATA(<cnp.ndarray>gradients[i])
-            moved |= self.plan.segments[i].g != address
-            self.plan.segments[i].g = address
+            if self.plan.segments[i].g != address:
+                moved = True
+                self.plan.segments[i].g, self.plan.segments[i].touched = address, NULL
         if moved and self.merged:  # what lay side by side may not do so any more
             self.merged = False
             self.plan_pieces()
         return True
+
+    def touch(self, list touched):
+        """Update only rows of variables: an array of bytes, 1 for each row to update, or None for all rows.
+
+        The arrays are read in each step.
+        """
+        cdef ptrdiff_t i
+        cdef Segment *segment
+        self.touched = touched
+        for i in range(self.plan.segment_count):
+            segment = &self.plan.segments[i]
+            segment.touched = NULL
+            if touched[i] is not None:
+                segment.touched = <const unsigned char *>cnp.PyArray_DATA(touched[i])
+                segment.row = segment.size // max(1, len(touched[i]))
 
     def merge(self):
         """From now on treat segments as one where they and their gradients, which are bound, lie side by side.

@@ -237,6 +237,7 @@ cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     """Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered."""
     cdef ptrdiff_t rows = min(job.size, job.n - begin)
     job.run.B = rows
+    job.run.penalizes, job.run.penalty = True, 0
     job.truth, job.weights = NULL, NULL
     if job.x.contiguous and job.x.source == COPIED and job.order == NULL:
         job.run.x = job.x.data + begin * job.x.stride
@@ -297,7 +298,7 @@ cdef void evaluate_loss(Job *job, bint with_gradient, const real *tag) noexcept 
             job.scales[i] = weights[i] * inverse
     loss_and_gradient(o.kind, rows, o.d, job.truth, value_of(&job.run, job.loss_buffer, tag), job.values, slopes,
                       job.scales if weights != NULL else NULL, inverse, o.parameters)
-    job.loss = weighted_sum(rows, job.values, weights) * inverse
+    job.loss = weighted_sum(rows, job.values, weights) * inverse + job.run.penalty
     if job.plan != NULL:
         job.loss += penalty(job.plan)
 
@@ -729,6 +730,7 @@ cdef class Trainer:
         else:
             y_true, y_pred, weights = self.batch_arrays(job.loss_buffer)
             job.loss, gradient = self.python_loss(y_true, y_pred, weights, with_gradient)
+            job.loss += job.run.penalty
             if with_gradient:
                 self.engine.value_array(&job.run, job.loss_buffer, True, self.engine.output_shape)[...] = gradient
             if job.plan != NULL:

@@ -51,6 +51,8 @@ class Layer:
         A layer computes in its model's dtype, which is that of its layers if it was given none itself.
     input_shape : tuple, optional
         Of one sample: builds the model at once where this is its first layer.
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the output that the loss gains, divided by the batch's size.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Layer:
         dtype: npt.DTypeLike | None = None,
         input_shape: Sequence[int] | None = None,
         input_dim: int | None = None,
+        activity_regularizer: Any = None,
     ) -> None:
         self._variables: list[Variable] = []
         self._arrays: dict[int, Variable] = {}
@@ -89,6 +92,7 @@ class Layer:
         self.name = name or automatic_name(_objects.snake_case(type(self).__name__))
         self.trainable = _validate.flag(trainable, "trainable")
         self.built = False
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         if input_dim is not None:
             input_shape = (input_dim,)
         self._given_shape = None if input_shape is None else sample_shape(input_shape, "input_shape")
@@ -269,6 +273,17 @@ class Layer:
         self._op_output_shape = self._output_of(x.shape)
         return builder.op("python", x, self._op_output_shape, layer=self, learns=bool(self.trainable_weights))
 
+    def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        """The layer's ops, and the penalty on what they make."""
+        y = self.lower(builder, x)
+        regularizer = self.activity_regularizer
+        if regularizer is None:
+            return y
+        if isinstance(regularizer, regularizers.L1L2) and type(regularizer).gradient is regularizers.L1L2.gradient:
+            parameters = (float(regularizer.l1), float(regularizer.l2))
+            return builder.op("penalize", y, y.shape, parameters=parameters)
+        return builder.op("python", y, y.shape, layer=OutputPenalty(regularizer, y.shape))
+
     def forward(self, x: FloatArray, training: bool) -> Any:
         """y of a batch: what a layer of your own defines."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward(x, training)")
@@ -318,6 +333,8 @@ class Layer:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self._given_shape is not None:
             config["input_shape"] = list(self._given_shape)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = described(self.activity_regularizer)
         return config | {option: described(getattr(self, option)) for option in self._options}
 
     @classmethod
@@ -325,8 +342,40 @@ class Layer:
         """The layer that `get_config` describes."""
         return cls(**config)
 
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("_arrays", "_gradients", "_model", "_alone")}
+        return kept | {"_pairs": [(v.array, v) for v in self._variables]}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        # The variables may not be whole yet, as they refer to this layer.
+        arrays = {id(array): v for array, v in kept.pop("_pairs")}
+        self.__dict__.update(kept, _arrays=arrays, _gradients={}, _model=None)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}{'' if self.built else ', not built'}>"
+
+
+class OutputPenalty:
+    """What the engine calls for a regularizer of the output that is written in Python."""
+
+    name = "activity_regularizer"
+
+    def __init__(self, regularizer: Any, shape: Shape) -> None:
+        self.regularizer = regularizer
+        self._op_input_shape = self._op_output_shape = shape
+
+    def _run_forward(self, x: FloatArray, training: bool, shape: Shape) -> FloatArray:
+        self.x = x
+        return x
+
+    def _run_backward(self, dy: FloatArray, shape: Shape, gradients: bool, add: bool) -> Any:
+        if add:  # of a tape, which knows no loss that has a penalty
+            return dy
+        return dy + np.asarray(self.regularizer.gradient(self.x)) / len(self.x)
+
+    def penalty(self) -> float:
+        """On the output of the last batch that went forward."""
+        return float(self.regularizer(self.x)) / len(self.x)
 
 
 FIRST_VALUES = 0xFFFFFFFE << 32  # the stream of the first values of a model's variable 0
@@ -343,6 +392,25 @@ def described(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return list(value) if isinstance(value, tuple) else value
+
+
+def axes_argument(axis: Any) -> Any:
+    """An axis, or a list of axes."""
+    if isinstance(axis, (int, np.integer)):
+        return _validate.integer(axis, "axis")
+    return [_validate.integer(one, "axis") for one in axis]
+
+
+def sample_axes(axis: int | list[int], input_shape: Sequence[int | None]) -> list[int]:
+    """Axes of inputs, that of the batch among them, as those of a sample, ascending."""
+    n = len(input_shape)
+    counted = sorted(one + n if one < 0 else one for one in ([axis] if isinstance(axis, int) else axis))
+    if not counted or counted[0] < 1 or counted[-1] >= n or len(set(counted)) != len(counted):
+        raise ValueError(
+            f"axis: expected axes of a sample, 1 to {n - 1} or -1 to {1 - n}, got {axis} for inputs of shape "
+            f"{tuple(input_shape)}"
+        )
+    return [one - 1 for one in counted]
 
 
 def sample_shape(shape: Any, name: str) -> Shape:

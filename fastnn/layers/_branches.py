@@ -52,7 +52,7 @@ class _Branching(Layer):
         last, builder.last_layer = builder.last_layer, False
         for layer in branch:
             builder.layer, layer._number = layer.name, builder.next_nested()
-            x = layer.lower(builder, x)
+            x = layer.emit(builder, x)
         builder.layer, builder.last_layer = self.name, last
         return x
 
@@ -205,7 +205,7 @@ class ModelLayer(_Branching):
         for layer in self._layers:
             builder.layer, builder.last_layer = layer.name, last and layer is self._layers[-1]
             layer._number = builder.next_nested()
-            x = layer.lower(builder, x)
+            x = layer.emit(builder, x)
         return x
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import _validate, activations, constraints, initializers, regularizers
 from fastnn._program import Builder, Tensor
 from fastnn._validate import FloatArray
-from fastnn.layers._base import Layer, Shape
+from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes
 
 Doubles = Any
 
@@ -105,7 +105,9 @@ class Dense(Layer):
     kernel_initializer, bias_initializer
         The first values of the kernel W, shape (inputs, units), and of the bias b, shape (units,).
     kernel_regularizer, bias_regularizer
-        Penalties that the loss gains.
+        Penalties on the weights that the loss gains.
+    activity_regularizer
+        A penalty on the output, divided by the batch's size.
     kernel_constraint, bias_constraint
         What the weights satisfy after each step.
     **kwargs
@@ -137,11 +139,12 @@ class Dense(Layer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = _validate.integer(units, "units", minimum=1)
         self._form = Form(activation)
         self.activation = self._form.given
@@ -301,7 +304,7 @@ class ELU(_Parametric):
 
 
 class Softmax(_Parametric):
-    """exp(x_i) / sum exp(x_j) along the last axis.
+    """exp(x_i) / sum exp(x_j) along the last axis, or another, or over several.
 
     Examples
     --------
@@ -312,14 +315,19 @@ class Softmax(_Parametric):
 
     _options = ("axis",)
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = _validate.integer(axis, "axis")
+        self.axis = axes_argument(axis)
         self._set("softmax")
 
     def build(self, input_shape: Shape) -> None:
-        if self.axis not in (-1, len(input_shape) - 1):
-            raise ValueError(f"axis: softmax goes along the last axis, -1, got {self.axis} for inputs {input_shape}")
+        sample_axes(self.axis, input_shape)
+
+    def lower(self, builder: Builder, x: Tensor) -> Tensor:
+        axes = sample_axes(self.axis, (None, *x.shape))
+        if axes == [len(x.shape) - 1]:  # the loss may be fused with it
+            return super().lower(builder, x)
+        return builder.with_last(x, axes, lambda rows: self._form.lower(builder, rows))
 
 
 class PReLU(Layer):
@@ -365,19 +373,17 @@ class PReLU(Layer):
             if not 1 <= axis <= len(shape):
                 raise ValueError(f"shared_axes: {axis} is not an axis of {input_shape}; they count from 1")
             shape[axis - 1] = 1
-        shared = sorted(self.shared_axes or ())
-        if shared != list(range(1, len(shared) + 1)) or len(shared) == len(shape):
-            raise ValueError(f"shared_axes: must be the first axes of a sample, and not all, got {self.shared_axes}")
         self.alpha = self.add_weight(
             shape, self.alpha_initializer, name="alpha", regularizer=self.alpha_regularizer,
             constraint=self.alpha_constraint,
         )  # fmt: skip
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
-        n = self._variables[0].array.size
-        flat = Tensor(x.buffer, (x.size // n, n))
-        y = builder.op("prelu", flat, flat.shape, w=self._variables[0], sized=n)
-        return Tensor(y.buffer, x.shape)
+        alpha = self._variables[0]
+        own = [axis for axis in range(len(x.shape)) if axis + 1 not in (self.shared_axes or ())]
+        return builder.with_last(
+            x, own, lambda rows: builder.op("prelu", rows, rows.shape, w=alpha, sized=rows.columns)
+        )
 
 
 class Embedding(Layer):
@@ -390,6 +396,10 @@ class Embedding(Layer):
     output_dim : int
         The length of a row.
     embeddings_initializer, embeddings_regularizer, embeddings_constraint
+    sparse_update : bool
+        Update only the rows that a batch used: the others, and what the optimizer keeps of them, stay as they are,
+        without decay, penalty or average. For large tables. Not with gradient_accumulation_steps; an optimizer,
+        regularizer or constraint that is written in Python updates all rows.
 
     Examples
     --------
@@ -400,6 +410,7 @@ class Embedding(Layer):
 
     _options = (
         "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
+        "sparse_update",
     )  # fmt: skip
 
     embeddings: FloatArray
@@ -412,9 +423,11 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        sparse_update: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.sparse_update = _validate.flag(sparse_update, "sparse_update")
         if mask_zero:
             raise ValueError("mask_zero: there are no masks in dense networks; leave it out")
         self.input_dim = _validate.integer(input_dim, "input_dim", minimum=1, maximum=2**24)
@@ -428,11 +441,14 @@ class Embedding(Layer):
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
             regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
         )  # fmt: skip
+        if self.sparse_update:
+            self._variables[0].touched = np.zeros(self.input_dim, np.uint8)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.output_dim)
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
         flat = Tensor(x.buffer, (x.size, 1))
-        y = builder.op("embed", flat, (x.size, self.output_dim), w=self._variables[0], inputs=self.input_dim)
+        table = self._variables[0]
+        y = builder.op("embed", flat, (x.size, self.output_dim), w=table, inputs=self.input_dim, touched=table.touched)
         return Tensor(y.buffer, (*x.shape, self.output_dim))

@@ -1,13 +1,16 @@
 """Layers that act in training: Dropout, GaussianNoise, BatchNormalization, and LayerNormalization beside them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from fastnn import _random, _validate, constraints, initializers, regularizers
 from fastnn._core import norms
 from fastnn._program import Builder, Tensor
 from fastnn._validate import FloatArray
-from fastnn.layers._base import Layer, Shape
+from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes
 
 
 class _Random(Layer):
@@ -32,6 +35,9 @@ class Dropout(_Random):
     ----------
     rate : float
         The share that is dropped, 0 to 1.
+    noise_shape : tuple, optional
+        The masks' shape, that of the batch among them: elements along an axis where it has 1 are dropped together.
+        None in it stands for the input's length.
     seed : int, optional
         By default the masks follow from the model's seed.
 
@@ -47,16 +53,40 @@ class Dropout(_Random):
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, kwargs)
         self.rate = _validate.number(rate, "rate", minimum=0, maximum=1)
+        self.noise_shape = None
         if noise_shape is not None:
-            raise ValueError("noise_shape: masks have the shape of the batch; leave it out")
+            lengths = (noise_shape,) if isinstance(noise_shape, int) else noise_shape
+            self.noise_shape = tuple(None if n is None else _validate.integer(n, "noise_shape") for n in lengths)
+
+    def build(self, input_shape: Shape) -> None:
+        if self.noise_shape is None:
+            return
+        # the batch's own length is not known yet: there it is 1 or None
+        fits = len(self.noise_shape) == len(input_shape) and self.noise_shape[0] in (1, None)
+        if not fits or any(n not in (1, None, m) for n, m in zip(self.noise_shape[1:], input_shape[1:], strict=True)):
+            raise ValueError(
+                f"noise_shape: expected 1, None or the length for each axis of inputs {input_shape}, and 1 or None "
+                f"for the batch, got {self.noise_shape}"
+            )
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
         if self.rate == 0:
             return x
-        return builder.op("dropout", x, x.shape, parameters=(self.rate,), **self._stream())
+        if self.noise_shape is None:
+            return builder.op("dropout", x, x.shape, parameters=(self.rate,), **self._stream())
+        shape = tuple(m if n is None else n for n, m in zip(self.noise_shape[1:], x.shape, strict=True))
+        size = math.prod(shape)
+        index = np.broadcast_to(np.arange(size).reshape(shape), x.shape)
+        flat = Tensor(x.buffer, (x.size,))
+        y = builder.op(
+            "dropout", flat, flat.shape, parameters=(self.rate,), outputs=size, index=index.ravel(), kept=size,
+            of_batch=self.noise_shape[0] == 1, **self._stream(),
+        )  # fmt: skip
+        return Tensor(y.buffer, x.shape)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"rate": self.rate, "seed": self.seed}
+        shape = None if self.noise_shape is None else list(self.noise_shape)
+        return super().get_config() | {"rate": self.rate, "noise_shape": shape, "seed": self.seed}
 
 
 class GaussianNoise(_Random):
@@ -124,7 +154,7 @@ _SCALING = (
 
 
 class BatchNormalization(_Normalizing):
-    """Each element of the last axis normalised over the batch (and all other axes), then scaled and shifted.
+    """Each element of the last axis, or another, normalised over the batch and all other axes; scaled and shifted.
 
     In training by the batch's own mean and (biased) variance, which move the moving ones; otherwise, and always where
     the layer is frozen, by the moving ones.
@@ -132,7 +162,7 @@ class BatchNormalization(_Normalizing):
     Parameters
     ----------
     axis : int
-        The last one, -1.
+        Along which elements have statistics of their own.
     momentum : float
         moving = momentum moving + (1 - momentum) batch's, once a step.
     epsilon : float
@@ -186,12 +216,8 @@ class BatchNormalization(_Normalizing):
             raise ValueError("synchronized: there is one process here; leave it out")
 
     def build(self, input_shape: Shape) -> None:
-        if self.axis not in (-1, len(input_shape) - 1):
-            raise ValueError(
-                f"axis: statistics are those of the last axis, -1, got {self.axis} for inputs {input_shape}; "
-                "put the axis to normalise last"
-            )
-        n = input_shape[-1:]
+        (axis,) = sample_axes(self.axis, input_shape)
+        n = input_shape[axis + 1 : axis + 2]
         self._scaling(n)
         self.moving_mean = self.add_weight(n, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
@@ -200,9 +226,13 @@ class BatchNormalization(_Normalizing):
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
         mean, variance = self._variables[-2:]
-        return builder.op(
-            "batch_norm", x, x.shape, mean=mean.offset, variance=variance.offset, of_batch=self.trainable,
-            parameters=(self.epsilon, self.momentum), sized=6 * x.columns, **self._roles(),
+        return builder.with_last(
+            x,
+            sample_axes(self.axis, (None, *x.shape)),
+            lambda rows: builder.op(
+                "batch_norm", rows, rows.shape, mean=mean.offset, variance=variance.offset, of_batch=self.trainable,
+                parameters=(self.epsilon, self.momentum), sized=6 * rows.columns, **self._roles(),
+            ),
         )  # fmt: skip
 
 
@@ -212,7 +242,7 @@ class LayerNormalization(_Normalizing):
     Parameters
     ----------
     axis : int or list of int
-        The last axis, -1, or the last few.
+        What a row is made of: the last axis, -1, or others.
     epsilon : float
         Added to the variance.
     center, scale : bool
@@ -248,28 +278,21 @@ class LayerNormalization(_Normalizing):
         options = {name: value for name, value in locals().items() if name in _SCALING}
         super().__init__(**kwargs)
         self._take(options)
-        axes = [axis] if isinstance(axis, int) else list(axis)
-        self.axis: Any = [_validate.integer(a, "axis") for a in axes] if len(axes) > 1 else axes[0]
+        self.axis = axes_argument(axis)
         self.epsilon = _validate.number(epsilon, "epsilon", minimum=0)
         self.rms_scaling = _validate.flag(rms_scaling, "rms_scaling")
         if self.rms_scaling:
             self.center = False
 
     def build(self, input_shape: Shape) -> None:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        counted = sorted(a % len(input_shape) for a in axes)
-        if counted != list(range(len(input_shape) - len(axes), len(input_shape))) or 0 in counted:
-            raise ValueError(f"axis: must be the last axis or the last few, got {self.axis} for inputs {input_shape}")
-        self._row = input_shape[counted[0] :]
-        self._scaling(self._row)
+        self._scaling([input_shape[axis + 1] for axis in sample_axes(self.axis, input_shape)])
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
-        n = 1
-        for length in self._row:
-            n *= length
-        rows = Tensor(x.buffer, (x.size // n, n))
-        y = builder.op(
-            "layer_norm", rows, rows.shape, kept=3 * rows.rows, parameters=(self.epsilon,),
-            activation=norms.RMS if self.rms_scaling else norms.LAYER, **self._roles(),
+        return builder.with_last(
+            x,
+            sample_axes(self.axis, (None, *x.shape)),
+            lambda rows: builder.op(
+                "layer_norm", rows, rows.shape, kept=3 * rows.rows, parameters=(self.epsilon,),
+                activation=norms.RMS if self.rms_scaling else norms.LAYER, **self._roles(),
+            ),
         )  # fmt: skip
-        return Tensor(y.buffer, x.shape)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validate
 from fastnn._program import Builder, Tensor
-from fastnn.layers._base import Layer, Shape, sample_shape
+from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes, sample_shape
 
 
 class InputLayer(Layer):
@@ -127,23 +127,29 @@ _CONSTANTS = ("mean", "variance", "scale", "offset")
 
 
 class _Affine(Layer):
-    """x scaled and shifted by constants for each column: batch normalisation by given statistics."""
+    """x scaled and shifted by constants along some axes: batch normalisation by given statistics."""
 
-    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
-        """mean, variance, scale and offset, of the shape (n,) or numbers; n the length of the last axis."""
+    _along: Any = -1
+
+    def _axes(self, input_shape: Shape) -> list[int]:
+        """Along which axes of a sample the constants differ: the last, where there is one."""
+        return sample_axes(self._along, input_shape) if len(input_shape) > 1 else []
+
+    def _statistics(self) -> tuple[Any, Any, Any, Any]:
+        """mean, variance, scale and offset, in the shape of those axes, or what is broadcast to it."""
         raise NotImplementedError
 
     def build(self, input_shape: Shape) -> None:
-        n = input_shape[-1] if len(input_shape) > 1 else 1
-        for name, value in zip(_CONSTANTS, self._statistics(input_shape), strict=True):
-            array = self.add_weight((n,), "zeros", trainable=False, name=name)
+        shape = [input_shape[axis + 1] for axis in self._axes(input_shape)]
+        for name, value in zip(_CONSTANTS, self._statistics(), strict=True):
+            array = self.add_weight(shape, "zeros", trainable=False, name=name)
             if self._budget is None:
                 array[...] = value
             else:  # no tensor of the file is this one's
-                self._variables[-1].array = np.array(np.broadcast_to(value, (n,)), self._dtype)
+                self._variables[-1].array = np.array(np.broadcast_to(value, shape), self._dtype)
 
     def _set_constants(self) -> None:
-        for variable, value in zip(self._variables, self._statistics(()), strict=False):
+        for variable, value in zip(self._variables, self._statistics(), strict=False):
             variable.array[...] = value
 
     def _all_variables(self) -> list[Any]:
@@ -151,9 +157,13 @@ class _Affine(Layer):
 
     def lower(self, builder: Builder, x: Tensor) -> Tensor:
         mean, variance, scale, offset = self._variables[: len(_CONSTANTS)]
-        return builder.op(
-            "batch_norm", x, x.shape, w=scale, b=offset, mean=mean.offset, variance=variance.offset, of_batch=False,
-            parameters=(0.0, 0.0), sized=6 * x.columns,
+        return builder.with_last(
+            x,
+            self._axes((None, *x.shape)),  # type: ignore[arg-type]
+            lambda rows: builder.op(
+                "batch_norm", rows, rows.shape, w=scale, b=offset, mean=mean.offset, variance=variance.offset,
+                of_batch=False, parameters=(0.0, 0.0), sized=6 * rows.columns,
+            ),
         )  # fmt: skip
 
 
@@ -179,7 +189,7 @@ class Rescaling(_Affine):
         self.scale, self.offset = scale, offset
         self._numbers = _validate.floats(scale, "scale", np.float64), _validate.floats(offset, "offset", np.float64)
 
-    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
+    def _statistics(self) -> tuple[Any, Any, Any, Any]:
         return 0.0, 1.0, *self._numbers
 
 
@@ -188,8 +198,8 @@ class Normalization(_Affine):
 
     Parameters
     ----------
-    axis : int or None
-        -1 for statistics of each element of the last axis, None for one mean and variance of everything.
+    axis : int, list of int or None
+        Along which axes elements have a mean and a variance of their own; None for one of each in all.
     mean, variance : float or array, optional
         Both or neither. Without them the layer has three weights that do not learn: the mean and variance that `adapt`
         found, and of how many numbers.
@@ -210,7 +220,8 @@ class Normalization(_Affine):
         self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = None if axis is None else _validate.integer(axis, "axis")
+        self.axis = None if axis is None else axes_argument(axis)
+        self._along = -1 if axis is None else self.axis
         self.invert = _validate.flag(invert, "invert")
         if (mean is None) != (variance is None):
             raise ValueError("mean, variance: both or neither can be given")
@@ -221,7 +232,7 @@ class Normalization(_Affine):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         if self._config is None:
-            statistics = () if self.axis is None else input_shape[-1:]
+            statistics = [] if self.axis is None else [input_shape[a + 1] for a in self._axes(input_shape)]
             for name in ("adapted_mean", "adapted_variance"):
                 self.add_weight(statistics, "zeros", trainable=False, name=name)
             self.add_weight((), "zeros", trainable=False, name="count")
@@ -250,12 +261,13 @@ class Normalization(_Affine):
             x = _validate.numbers(batch[0] if isinstance(batch, tuple) else batch, "data").astype(np.float64)
             if x.ndim == 1:
                 x = x[:, None]
-            axes = None if self.axis is None else tuple(range(x.ndim - 1))
-            n = x.size if axes is None else x.size // x.shape[-1]
+            kept = [] if self.axis is None else [axis + 1 for axis in sample_axes(self.axis, x.shape)]
+            axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
+            n = math.prod(x.shape[axis] for axis in axes)
             here = x.mean(axis=axes)
             delta = here - mean
             # the parallel form of the sum of squares about the mean
-            squares = squares + ((x - here) ** 2).sum(axis=axes) + delta**2 * count * n / (count + n)
+            squares = squares + x.var(axis=axes) * n + delta**2 * count * n / (count + n)
             mean = mean + delta * n / (count + n)
             count += n
         if not count:
@@ -276,9 +288,7 @@ class Normalization(_Affine):
         """The variance whose root is divided by."""
         return None if self._given is None else self._given[1]
 
-    def _statistics(self, shape: Shape) -> tuple[Any, Any, Any, Any]:
-        if self.axis not in (None, -1, len(shape) - 1) and shape:
-            raise ValueError(f"axis: statistics are those of the last axis, -1, or None for all, got {self.axis}")
+    def _statistics(self) -> tuple[Any, Any, Any, Any]:
         if self._given is None:
             return 0.0, 1.0, 1.0, 0.0
         mean, deviation = self._given[0], np.maximum(np.sqrt(np.maximum(self._given[1], 0)), 1e-7)

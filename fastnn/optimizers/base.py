@@ -431,6 +431,13 @@ class Optimizer:
         patterns = list(var_names or ())
         self._excluded_names = re.compile("|".join(patterns)) if patterns else None
 
+    def _follow(self, moves: list[tuple[FloatArray, FloatArray]]) -> None:
+        """Variables live in other arrays now: (before, after)."""
+        if self._excluded:
+            places = {key_of(before): after for before, after in moves}
+            self._excluded_variables = [places.get(key_of(v), v) for v in self._excluded_variables]
+            self._excluded = {key_of(v) for v in self._excluded_variables}
+
     def _decays(self, variable: npt.NDArray[Any], name: str) -> bool:
         by_name = self._excluded_names is not None and self._excluded_names.search(name) is not None
         return not by_name and key_of(variable) not in self._excluded
