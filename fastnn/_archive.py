@@ -4,22 +4,19 @@ The file is a zip as NumPy's npz: one .npy for each array, and index.json, which
 Nothing in it is pickled, and zip's checksum of every part is verified before the part is looked at.
 """
 
-import contextlib
 import io
 import json
-import os
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _atomic
 from fastnn.errors import FormatError
 
-__all__ = ["partial_path", "read", "replacing", "sync_folder", "write"]
+__all__ = ["partial_path", "read", "write"]
 
 _INDEX = "index.json"
 _DAMAGE = (
@@ -77,44 +74,12 @@ def _decode(node: Any, archive: zipfile.ZipFile) -> Any:
     raise ValueError(f"unknown kind of node {kind!r}")
 
 
-def partial_path(path: Path) -> Path:
+def partial_path(path: str) -> str:
     """Where a file is written before it takes its name. Always the same, so that kills do not pile up remains."""
-    return path.with_name(path.name + ".partial")
+    return path + ".partial"
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a renaming durable: it is the folder's content. Windows neither needs nor allows it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def replacing(path: Path, partial: Path, keep_previous: Path | None = None) -> Iterator[BinaryIO]:
-    """A file to write, which takes its name when all of it is on disk: a kill leaves the old one or the new one, whole.
-
-    It is written at `partial`, in the same folder. What was there goes to `keep_previous`, if that is given.
-    """
-    try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if keep_previous is not None and path.exists():
-            os.replace(path, keep_previous)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -> None:
+def write(path: str, tree: Any, name: str, keep_previous: str | None = None) -> None:
     """Write a tree to `path`, atomically. What was there goes to `keep_previous`, if that is given.
 
     `name` is what the tree is called in errors about what cannot be written.
@@ -122,7 +87,7 @@ def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -
     arrays: list[npt.NDArray[Any]] = []
     index = json.dumps(_encode(tree, name, arrays))
     with (
-        replacing(path, partial_path(path), keep_previous) as file,
+        _atomic.replacing(path, partial_path(path), keep_previous) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
         for number, array in enumerate(arrays):
@@ -131,9 +96,10 @@ def write(path: Path, tree: Any, name: str, keep_previous: Path | None = None) -
         archive.writestr(_INDEX, index)
 
 
-def read(path: Path) -> Any:
+def read(path: str) -> Any:
     """The tree that `write` wrote. FormatError where the file is not whole; OSError where it cannot be opened."""
-    content = path.read_bytes()
+    with open(path, "rb") as file:
+        content = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _decode(json.loads(archive.read(_INDEX)), archive)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+import fastnn
 from fastnn import _validate, losses
-from fastnn import metrics as metric_module
 from fastnn._core import losses as _core_losses
 from fastnn._core import metrics as _core_metrics
 from fastnn._core.train import Trainer
@@ -54,7 +54,7 @@ class Plan:
         self.given += [(m, True) for m in as_list(weighted_metrics, "weighted_metrics")]
         for m, _ in self.given:
             if not (isinstance(m, str) and m in BY_SHAPE):
-                metric_module.as_metric(m)  # so that an unknown name is refused at once
+                fastnn.metrics.as_metric(m)  # so that an unknown name is refused at once
         self.metrics: list[tuple[Any, bool]] = []
         self.pending: dict[str, Any] | None = None  # sums for trainers that are not made yet
         self.forget()
@@ -154,7 +154,7 @@ class Plan:
     def _metric(self, given: Any, output: tuple[int, ...], samples: TableSamples | None, truth: Any) -> Any:
         """A metric object; "accuracy" and "crossentropy" by what the output and the targets look like."""
         if not (isinstance(given, str) and given in BY_SHAPE):
-            metric = metric_module.as_metric(given)
+            metric = fastnn.metrics.as_metric(given)
             if isinstance(given, str):
                 metric.name = given  # as Keras: the key of the history is what was asked for
             return metric
@@ -163,7 +163,7 @@ class Plan:
         sparse = not binary and (shape == output[:-1] or shape[-1:] == (1,))
         kind = "Binary" if binary else "SparseCategorical" if sparse else "Categorical"
         what = "Accuracy" if given in ("accuracy", "acc") else "Crossentropy"
-        return getattr(metric_module, kind + what)(name=given)
+        return getattr(fastnn.metrics, kind + what)(name=given)
 
     def make_trainer(self, model: Any, counting: bool = True) -> Trainer:
         """A trainer for the model as it is; without `counting`, one that leaves the metrics alone."""

@@ -1,6 +1,5 @@
 """Objects by name and as plain dicts, in the form that Keras writes: {"class_name": ..., "config": {...}}."""
 
-import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -48,4 +47,4 @@ def get(identifier: Any, known: Mapping[str, type], name: str) -> Any:
         return known[_validate.choice(identifier, name, known)]()
     if isinstance(identifier, Mapping):
         return deserialize(identifier, known, None, name)
-    return identifier() if inspect.isclass(identifier) else identifier
+    return identifier() if isinstance(identifier, type) else identifier

@@ -6,9 +6,8 @@ memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,7 @@ import numpy.typing as npt
 __all__ = ["Builder", "Tensor", "Variable"]
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A buffer seen in a shape, without the axis of the batch. Other views of the same buffer have its size too."""
 
     buffer: int
@@ -38,7 +36,6 @@ class Tensor:
         return prod(self.shape)
 
 
-@dataclass
 class Variable:
     """Weights of a layer: what they are called and made of, and the array that holds them.
 
@@ -46,16 +43,16 @@ class Variable:
     attributes of the layer that hold it follow.
     """
 
-    layer: Any
-    name: str
-    array: Any
-    trains: bool  # for good: False for moving statistics
-    regularizer: Any = None
-    constraint: Any = None
-    touched: Any = None  # where only rows are updated that a batch used: a byte for each row, 1 if it was
-    attributes: list[str] = field(default_factory=list)
-    offset: int = -1
-    in_trainables: bool = True
+    def __init__(
+        self, layer: Any, name: str, array: Any, trains: bool, regularizer: Any = None, constraint: Any = None
+    ) -> None:
+        self.layer, self.name, self.array = layer, name, array
+        self.trains = trains  # for good: False for moving statistics
+        self.regularizer, self.constraint = regularizer, constraint
+        self.touched: Any = None  # where only rows are updated that a batch used: a byte for each row, 1 if it was
+        self.attributes: list[str] = []
+        self.offset = -1
+        self.in_trainables = True
 
     @property
     def path(self) -> str:
@@ -69,14 +66,11 @@ class Variable:
             object.__setattr__(self.layer, attribute, array)
 
 
-@dataclass
 class Span:
     """Something that needs `size` elements a sample from time `start` to time `end`, at `place` once planned."""
 
-    size: int
-    start: int
-    end: int
-    place: int = -1
+    def __init__(self, size: int, start: int, end: int) -> None:
+        self.size, self.start, self.end, self.place = size, start, end, -1
 
 
 def lay_out(spans: Iterable[Span]) -> int:

@@ -5,7 +5,6 @@ when it has something to tell, which need not be at every batch; how often that 
 shown, because nobody reads standard output any more, is left out: a fit does not fail for it.
 """
 
-import shutil
 import sys
 import time
 import unicodedata
@@ -264,6 +263,8 @@ class Progress:
 
     def _draw_line(self, now: float, logs: Mapping[str, Any] | None, final: bool) -> None:
         # One less than there are: writing the last column makes some terminals wrap
+        import shutil
+
         columns = max(shutil.get_terminal_size().columns - 1, 1)
         steps = self._steps
         # As wide in every state, so that what follows does not jump

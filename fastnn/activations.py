@@ -12,7 +12,6 @@ the rows lie. All take `out`, an array to write into, which may be x itself. NaN
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -118,22 +117,12 @@ def _example(row: Row, function: Function) -> str:
 
 
 def _elementwise(row: Row) -> Function:
-    """The function of a row of the table."""
-
-    defaults = row.values()
-
-    def function(x: Any, *args: Any, out: Any = None, **kwargs: Any) -> FloatArray:
-        return _apply(row, x, row.values(*args, **kwargs) if args or kwargs else defaults, out)
-
-    P = inspect.Parameter
-    function.__name__ = function.__qualname__ = row.name
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            P("x", P.POSITIONAL_OR_KEYWORD),
-            *(P(p.name, P.POSITIONAL_OR_KEYWORD, default=p.default) for p in row.parameters),
-            P("out", P.KEYWORD_ONLY, default=None),
-        ]
-    )
+    """The function of a row of the table: its signature is the row's, so that it is written out and compiled."""
+    options = "".join(f", {p.name}={p.default!r}" for p in row.parameters)
+    names = ", ".join(p.name for p in row.parameters)
+    scope: dict[str, Any] = {"__name__": __name__, "apply": _apply, "row": row, "values": row.values, "inf": math.inf}
+    exec(f"def {row.name}(x{options}, *, out=None):\n    return apply(row, x, values({names}), out)", scope)
+    function: Function = scope[row.name]
     lines = [f"``{row.formula}``", f"Range {row.range}."]
     lines += [f"{p.name} must be {p.bound[:-1]} 0." for p in row.parameters if p.bound]
     if row.kinks:

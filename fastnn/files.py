@@ -11,13 +11,12 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _archive, layers, losses, metrics, optimizers
+from fastnn import _atomic, layers, losses, metrics, optimizers
 from fastnn.errors import FormatError
 from fastnn.layers._base import set_arrays
 
@@ -61,10 +60,10 @@ def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str,
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER:
         raise ValueError(f"{path}: the description of the model takes {len(text)} bytes, at most {MOST_HEADER} fit")
-    target = Path(os.fspath(path))
+    target = os.fspath(path)
     # a name of its own, so that two threads may write one path
-    partial = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    with _archive.replacing(target, partial) as file:
+    partial = f"{target}.{os.getpid()}-{threading.get_ident()}.partial"
+    with _atomic.replacing(target, partial) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in arrays:
             file.write(array.data)
@@ -166,7 +165,7 @@ def _place(item: tuple[str, Any]) -> tuple[int, int]:
 
 def check_overwrite(path: Any, overwrite: bool) -> None:
     """Refuse a path that exists, unless it may be overwritten."""
-    if not overwrite and Path(os.fspath(path)).exists():
+    if not overwrite and os.path.exists(path):
         raise FileExistsError(f"filepath: {os.fspath(path)!r} exists; pass overwrite=True, or another name")
 
 

@@ -13,7 +13,6 @@ True
 To write your own, derive from `Initializer`, or pass any function ``f(shape, dtype=None)``.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeAlias
@@ -480,7 +479,7 @@ _CLASSES: dict[str, type[Initializer]] = {
     name: value
     for name, value in list(globals().items())
     if name in __all__
-    and inspect.isclass(value)
+    and isinstance(value, type)
     and issubclass(value, Initializer)
     and value not in (Initializer, RandomInitializer)
 }
@@ -562,7 +561,7 @@ def deserialize(config: Mapping[str, Any] | str, custom_objects: Mapping[str, An
         found = custom[name]
     else:
         found = _CLASSES[_validate.choice(name, "initializer", [*_CLASSES, *custom])]
-    if not inspect.isclass(found):
+    if not isinstance(found, type):
         return found
     make: Callable[[Mapping[str, Any]], Any] = getattr(found, "from_config", lambda arguments: found(**arguments))
     return make(arguments)
@@ -585,7 +584,7 @@ def get(identifier: InitializerLike) -> Any:
         return None
     if isinstance(identifier, (str, Mapping)):
         return deserialize(identifier)
-    if inspect.isclass(identifier):
+    if isinstance(identifier, type):
         return identifier()
     if callable(identifier):
         return identifier

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _objects, _random, _validate, files
+from fastnn import _data, _objects, _random, _validate
 from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._program import Builder, Variable
@@ -22,7 +22,12 @@ from fastnn.layers._branches import ModelLayer
 
 __all__ = ["Sequential", "load_model"]
 
-load_model = files.load
+
+def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> "Sequential":
+    """`fastnn.load`, by Keras's name."""
+    from fastnn import files
+
+    return files.load(filepath, custom_objects, compile)
 
 
 class Sequential(Training):
@@ -547,16 +552,22 @@ class Sequential(Training):
 
         The file is written whole or not at all; ``fastnn.load`` reads it.
         """
+        from fastnn import files
+
         files.check_overwrite(filepath, overwrite)
         files.save(self, filepath, _validate.flag(include_optimizer, "include_optimizer"))
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the weights alone: a plain safetensors file."""
+        from fastnn import files
+
         files.check_overwrite(filepath, overwrite)
         files.save_weights(self, filepath)
 
     def load_weights(self, filepath: Any) -> None:
         """Set the weights from a file of `save_weights`, or of `save`."""
+        from fastnn import files
+
         self._refuse_while_fitted()
         self._need_built()
         files.load_weights(self, filepath)

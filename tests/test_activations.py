@@ -534,7 +534,7 @@ def test_names():
         (lambda: activations.elu(1.0, alpha=-1), ValueError, "alpha"),
         (lambda: activations.celu(1.0, 0), ValueError, "alpha"),
         (lambda: activations.elu(1.0, 1.0, 2.0), TypeError, "positional"),
-        (lambda: activations.elu(1.0, 1.0, alpha=2.0), TypeError, "twice"),
+        (lambda: activations.elu(1.0, 1.0, alpha=2.0), TypeError, "alpha"),
         (lambda: activations.elu(1.0, beta=2.0), TypeError, "beta"),
         (lambda: activations.elu(1.0, alpha="big"), TypeError, "alpha"),
         (lambda: activations.leaky_relu(1.0, math.nan), ValueError, "negative_slope"),

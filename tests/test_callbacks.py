@@ -566,7 +566,7 @@ def saved(tmp_path):
 
 def test_damage_is_found(saved, rng):
     """No byte can be changed so that something else is loaded; nor can the file be cut."""
-    whole, expected = saved.read_bytes(), repr(_archive.read(saved))
+    whole, expected = saved.read_bytes(), repr(_archive.read(str(saved)))
     (saved.parent / "training_state.previous.npz").unlink()
     refused = 0
     for place in rng.choice(len(whole), 400, replace=False):
@@ -574,7 +574,7 @@ def test_damage_is_found(saved, rng):
         damaged[place] ^= 1 << rng.integers(8)
         saved.write_bytes(damaged)
         try:
-            assert repr(_archive.read(saved)) == expected  # as in a date, which means nothing
+            assert repr(_archive.read(str(saved))) == expected  # as in a date, which means nothing
         except errors.FormatError:
             refused += 1
     assert refused > 300
@@ -606,7 +606,7 @@ def test_other_files_are_refused(saved):
         ([1], "is not a"),
         ({"format": "fastnn training state", "version": 99}, "version 99"),
     ):
-        _archive.write(saved, tree, "tree")
+        _archive.write(str(saved), tree, "tree")
         with pytest.raises(errors.FormatError, match=match):
             Model().fit([BackupAndRestore(saved.parent)])
     np.savez(saved, x=np.ones(3))
@@ -630,8 +630,8 @@ def test_trees_go_round(tmp_path, rng):
         "strided": rng.normal(size=(6, 4))[::2, 1:3], "scalar": np.float32(0.1), "0d": np.array(7, np.uint64),
         "nothing": np.zeros((0, 3)), "bool": np.array([True, False]), "big": np.array([1, 2], ">i4"),
     }  # fmt: skip
-    _archive.write(tmp_path / "t", tree, "tree")
-    got = _archive.read(tmp_path / "t")
+    _archive.write(str(tmp_path / "t"), tree, "tree")
+    got = _archive.read(str(tmp_path / "t"))
     assert repr(got) == repr(tree)
     for name in ("f32", "fortran", "strided", "0d", "scalar"):
         assert got[name].dtype == tree[name].dtype and got[name].tobytes() == tree[name].tobytes()
@@ -640,8 +640,8 @@ def test_trees_go_round(tmp_path, rng):
 
 
 def _roundtrip(folder, value):
-    _archive.write(folder / "v", {"v": value}, "tree")
-    return _archive.read(folder / "v")["v"]
+    _archive.write(str(folder / "v"), {"v": value}, "tree")
+    return _archive.read(str(folder / "v"))["v"]
 
 
 @pytest.mark.parametrize(
@@ -656,16 +656,16 @@ def _roundtrip(folder, value):
 def test_what_cannot_be_kept(tmp_path, value, match):
     (tmp_path / "t").write_bytes(b"before")
     with pytest.raises(TypeError, match=match):
-        _archive.write(tmp_path / "t", value, "tree")
+        _archive.write(str(tmp_path / "t"), value, "tree")
     assert [path.name for path in tmp_path.iterdir()] == ["t"] and (tmp_path / "t").read_bytes() == b"before"
 
 
 def test_a_failed_write_leaves_the_file_before(tmp_path, monkeypatch):
-    _archive.write(tmp_path / "t", {"a": 1}, "tree")
+    _archive.write(str(tmp_path / "t"), {"a": 1}, "tree")
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        _archive.write(tmp_path / "t", {"a": 2}, "tree")
-    assert _archive.read(tmp_path / "t") == {"a": 1} and len(list(tmp_path.iterdir())) == 1
+        _archive.write(str(tmp_path / "t"), {"a": 2}, "tree")
+    assert _archive.read(str(tmp_path / "t")) == {"a": 1} and len(list(tmp_path.iterdir())) == 1
 
 
 # ------------------------------------------------------------------------------------------------------ documentation

@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ MODULES = sorted(
     for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.")
     if not m.name.startswith(("fastnn.reference.", "fastnn._core."))
 )
-CORE = sorted(m.name for m in pkgutil.iter_modules(importlib.import_module("fastnn._core").__path__, "fastnn._core."))
+FOUND = pkgutil.iter_modules(importlib.import_module("fastnn._core").__path__, "fastnn._core.")
+CORE = sorted(m.name for m in FOUND if not m.name.endswith("._views"))  # Cython's own
 OPTIONAL = {"fastnn.sklearn": "sklearn", "fastnn.plots": "matplotlib"}
 
 
@@ -89,6 +91,16 @@ print(sorted(heavy & {name.partition(".")[0] for name in set(sys.modules) - befo
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_source_folder_says_so(tmp_path, sources):
+    """Whoever starts Python in the source folder after an install is told why nothing is found."""
+    shutil.copytree(sources / "fastnn", tmp_path / "fastnn", ignore=shutil.ignore_patterns("*.so", "*.pyd"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastnn"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode and "leave it to import the installed fastnn" in done.stderr
 
 
 def test_unknown_instruction_set_is_refused():

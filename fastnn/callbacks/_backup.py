@@ -2,10 +2,9 @@
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Any, ClassVar
 
-from fastnn import _archive, _validate
+from fastnn import _atomic, _validate
 from fastnn._warnings import warn
 from fastnn.callbacks._base import Callback, CallbackList, Logs
 from fastnn.callbacks._monitors import BatchCounter
@@ -61,9 +60,8 @@ class BackupAndRestore(Callback):
         self._counter = BatchCounter(save_freq)
         self._epoch = 0
         self._list: CallbackList | None = None
-        folder = Path(self.backup_dir)
-        self._path = folder / "training_state.npz"
-        self._previous = folder / "training_state.previous.npz"
+        self._path = os.path.join(self.backup_dir, "training_state.npz")
+        self._previous = os.path.join(self.backup_dir, "training_state.previous.npz")
 
     def _set_list(self, callbacks: CallbackList) -> None:
         """The list whose callbacks' states are kept."""
@@ -81,7 +79,9 @@ class BackupAndRestore(Callback):
     # -------------------------------------------------------------------------------------------------------- loading
 
     @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
+    def _read(path: str) -> dict[str, Any]:
+        from fastnn import _archive  # which imports much that a program without backups does not need
+
         saved = _archive.read(path)
         if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
             raise FormatError(f"{path} is not a {_FORMAT}; delete it, or choose another backup_dir")
@@ -97,9 +97,9 @@ class BackupAndRestore(Callback):
             return self._read(self._path)
         except FileNotFoundError:
             # A kill between the two renamings of a save leaves the last but one alone
-            return self._read(self._previous) if self._previous.exists() else None
+            return self._read(self._previous) if os.path.exists(self._previous) else None
         except FormatError as error:
-            if not self._previous.exists():
+            if not os.path.exists(self._previous):
                 raise
             saved = self._read(self._previous)
             warn(f"{error}; training goes on from {self._previous}")
@@ -141,6 +141,8 @@ class BackupAndRestore(Callback):
 
     def _save(self, epoch: int, step: int) -> None:
         """Save the state in which step `step` of epoch `epoch` comes next."""
+        from fastnn import _archive
+
         state = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -154,16 +156,19 @@ class BackupAndRestore(Callback):
         }
         if not os.path.isdir(self.backup_dir):
             os.makedirs(self.backup_dir)
-            _archive.sync_folder(Path(self.backup_dir).absolute().parent)
+            _atomic.sync_folder(os.path.dirname(os.path.abspath(self.backup_dir)))
         keep = self._previous if self.double_checkpoint else None
         _archive.write(self._path, state, "the training state", keep_previous=keep)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete what was saved, and the folder if nothing else is in it."""
+        from fastnn import _archive
+
         if not self.delete_checkpoint:
             return
         # The last state goes last: a kill between the two must not leave the older one to go on from
         for path in (_archive.partial_path(self._path), self._previous, self._path):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         with contextlib.suppress(OSError):
             os.rmdir(self.backup_dir)

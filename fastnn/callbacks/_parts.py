@@ -1,7 +1,5 @@
 """Callbacks that watch no number: the rate's schedule, the log on file, the guard against NaN, the averaged weights."""
 
-import csv
-import inspect
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -52,6 +50,8 @@ class LearningRateScheduler(Callback):
 
     @staticmethod
     def _accepts_two(schedule: Callable[..., float]) -> bool:
+        import inspect
+
         try:
             inspect.signature(schedule).bind(0, 0.0)
         except TypeError:
@@ -152,6 +152,8 @@ class CSVLogger(Callback):
         # Opened for each row: a fit that ends with an error leaves no file open
         with open(self.filename, "w" if self._stale else "a", encoding="utf-8", newline="") as file:
             self._stale = False
+            import csv
+
             writer = csv.writer(file, delimiter=self.sep)
             if self.keys is None:
                 self.keys = sorted(logs)

@@ -14,7 +14,6 @@ array([1., 4.])
 True
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -125,7 +124,7 @@ __all__ = [
 LossFunction = Callable[..., Any]
 
 _CLASSES: dict[str, type[TableLoss]] = {
-    name: value for name, value in globals().items() if inspect.isclass(value) and issubclass(value, TableLoss)
+    name: value for name, value in globals().items() if isinstance(value, type) and issubclass(value, TableLoss)
 }
 del _CLASSES["TableLoss"]
 _CLASS_OF = {cls._row_name: cls for cls in _CLASSES.values()}
@@ -166,7 +165,7 @@ def serialize(loss: Loss | LossFunction) -> str | dict[str, Any]:
     if isinstance(loss, Loss):
         return {"class_name": type(loss).__name__, "config": loss.get_config()}
     name = getattr(loss, "__name__", None)
-    if not callable(loss) or inspect.isclass(loss) or not isinstance(name, str):
+    if not callable(loss) or isinstance(loss, type) or not isinstance(name, str):
         raise TypeError(f"loss: expected a Loss or a function, got {loss!r}")
     return name
 

@@ -16,7 +16,7 @@ Examples
 MeanSquaredError(name='mean_squared_error')
 """
 
-import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -170,10 +170,10 @@ __all__ = [
 MetricFunction = Callable[..., Any]
 
 _CLASSES: dict[str, type[Metric]] = {
-    name: value for name, value in globals().items() if inspect.isclass(value) and issubclass(value, Metric)
+    name: value for name, value in globals().items() if isinstance(value, type) and issubclass(value, Metric)
 }
 _FUNCTIONS: dict[str, MetricFunction] = {
-    name: value for name, value in globals().items() if name in __all__ and inspect.isfunction(value)
+    name: value for name, value in globals().items() if name in __all__ and isinstance(value, types.FunctionType)
 }
 _ALIASES: dict[str, type[Metric]] = {
     "bce": BinaryCrossentropy,
@@ -212,7 +212,7 @@ def serialize(metric: Metric | MetricFunction) -> str | dict[str, Any]:
     if isinstance(metric, Metric):
         return _objects.serialize(metric, "fastnn.metrics")
     name = getattr(metric, "__name__", None)
-    if not callable(metric) or inspect.isclass(metric) or not isinstance(name, str):
+    if not callable(metric) or isinstance(metric, type) or not isinstance(name, str):
         raise TypeError(f"metric: expected a Metric or a function, got {metric!r}")
     return name
 
@@ -247,7 +247,9 @@ def function(name: str | dict[str, Any], custom_objects: dict[str, Any] | None =
 
 def _made(found: Any) -> Any:
     """A class's instance with default arguments; anything else as it is."""
-    if not inspect.isclass(found):
+    import inspect
+
+    if not isinstance(found, type):
         return found
     needed = [
         parameter.name

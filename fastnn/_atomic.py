@@ -1,0 +1,40 @@
+"""Files that are replaced as a whole: whenever the process is killed, the old one or the new one is there."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+__all__ = ["replacing", "sync_folder"]
+
+
+def sync_folder(folder: str) -> None:
+    """Make a renaming durable: it is the folder's content. Windows neither needs nor allows it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: str, partial: str, keep_previous: str | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which takes its name when all of it is on disk.
+
+    It is written at `partial`, in the same folder. What was there goes to `keep_previous`, if that is given.
+    """
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous is not None and os.path.exists(path):
+            os.replace(path, keep_previous)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+    sync_folder(os.path.dirname(path))
