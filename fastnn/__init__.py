@@ -1,10 +1,9 @@
 """fastnn: dense neural networks on the CPU.
 
-Importing it costs little: each part is loaded when it is first used.
+What every training needs is loaded with it, all else when it is first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 try:
     from fastnn._core.kernels import cpu_info, get_num_threads, set_num_threads
@@ -16,28 +15,17 @@ except ModuleNotFoundError as error:
         "fastnn, or build in place by: pip install -e ."
     ) from None
 
+from fastnn import activations, constraints, errors, initializers, layers, losses, models, optimizers, regularizers
+from fastnn._lazy import lazily
+from fastnn._random import set_seed
+from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
+from fastnn.layers import Dense, Input, Layer
+from fastnn.models import Sequential
+from fastnn.optimizers import Optimizer
+
 if TYPE_CHECKING:
-    from fastnn import (
-        activations,
-        callbacks,
-        constraints,
-        errors,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        reference,
-        regularizers,
-        utils,
-    )
-    from fastnn._random import set_seed
-    from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
+    from fastnn import callbacks, metrics, reference, utils
     from fastnn.files import load
-    from fastnn.layers import Dense, Input, Layer
-    from fastnn.models import Sequential
-    from fastnn.optimizers import Optimizer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -71,26 +59,13 @@ __all__ = [
     "utils",
 ]
 
-# Where the names that are no modules come from
-_HOMES = {
-    "_random": ("set_seed",),
-    "errors": ("DivergenceError", "FastNNError", "FormatError", "NotBuiltError", "NotCompiledError"),
-    "files": ("load",),
-    "layers": ("Dense", "Input", "Layer"),
-    "models": ("Sequential",),
-    "optimizers": ("Optimizer",),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    module = importlib.import_module(f"fastnn.{_HOME.get(name, name)}")
-    value = getattr(module, name) if name in _HOME else module
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(
+    "fastnn",
+    {
+        "callbacks": ["callbacks"],
+        "files": ["load"],
+        "metrics": ["metrics"],
+        "reference": ["reference"],
+        "utils": ["utils"],
+    },
+)

@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import fastnn
 from fastnn import _data, _random, _validate
 from fastnn._core.train import NotFinite, Trainer
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._warnings import warn
+from fastnn.callbacks._base import History, listed
 
 if TYPE_CHECKING:
     from fastnn._training import Training
-    from fastnn.callbacks import History
 
 ROW_ORDER = 0xFFFFFFFF << 32  # the stream of the order of the samples in epoch 0
 
@@ -57,7 +56,7 @@ class Fit:
     def run(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: Any, shuffle: Any, steps: Any,
         validation: tuple[Any, Any, Any, Any],
-    ) -> "History":  # fmt: skip
+    ) -> History:  # fmt: skip
         model = self.model
         share, data, validation_size, self.validation_steps = validation
         shuffle = _validate.flag(shuffle, "shuffle")
@@ -92,8 +91,6 @@ class Fit:
                 self.validation = model._batches(
                     vx, vy, vw, None, batch_size_of(validation_size or batch_size), "validation_"
                 )
-        from fastnn.callbacks._base import listed
-
         self.memory_mapped = isinstance(x, np.memmap)
         self.shuffle, self.class_weight = shuffle, class_weight
         self.length: Any = length
@@ -146,7 +143,7 @@ class Fit:
     def check_stream(self) -> None:
         """Refuse what could not be gone on with."""
         source = self.source
-        if any(isinstance(c, fastnn.callbacks.BackupAndRestore) for c in self.callbacks) and source.state() is None:
+        if any(c._resumes for c in self.callbacks) and source.state() is None:
             raise ValueError(
                 "x: an iterator that cannot tell its place cannot be gone on with after a kill; give it get_state() "
                 "and set_state(state), pass a PyDataset, or leave BackupAndRestore out"
@@ -229,7 +226,7 @@ class Fit:
                 self.progress.update(number + now - step, self.plan.logs())
         except NotFinite as error:
             at = number + error.args[1] - step
-            if not any(isinstance(c, fastnn.callbacks.TerminateOnNaN) for c in callbacks):
+            if not any(c._takes_nan for c in callbacks):
                 raise model._diverged(trainer, error.args[1], epoch, at) from None
             callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
             model.stop_training = True

@@ -7,7 +7,6 @@ shown, because nobody reads standard output any more, is left out: a fit does no
 
 import sys
 import time
-import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -86,6 +85,10 @@ def say(text: str) -> None:
 
 def width_of(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

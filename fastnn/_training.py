@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import fastnn
 from fastnn import _compiled, _data, _validate, optimizers
 from fastnn._core.train import Batches, NotFinite, Trainer
 from fastnn._fit import Fit, batch_size_of, refuse_with_stream
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._validate import FloatArray
+from fastnn.callbacks._base import CallbackList, History
 from fastnn.errors import DivergenceError, NotCompiledError
 from fastnn.optimizers.schedules import LearningRateSchedule
 
 if TYPE_CHECKING:
     from fastnn._core.engine import Engine
-    from fastnn.callbacks import CallbackList, History
 
 SLICE = 0.05  # seconds of training between two looks at signals and progress
 MOST_RATES = 512  # of a schedule that are computed at a time
@@ -250,7 +249,7 @@ class Training:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
-    ) -> "History":
+    ) -> History:
         """Learn from samples, and return what happened epoch by epoch.
 
         Parameters
@@ -368,10 +367,11 @@ class Training:
             logs = self._test(source, steps, calls, Progress(verbose))
         return _returned(logs, return_dict)
 
-    def _calls(self, callbacks: Any, verbose: Any) -> "CallbackList":
+    def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
         """The callbacks of evaluate or predict."""
-        kind = fastnn.callbacks.CallbackList
-        return callbacks if isinstance(callbacks, kind) else kind(callbacks, model=self, verbose=verbose)
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(callbacks, model=self, verbose=verbose)
 
     def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
         """The logs of a run over batches without learning."""

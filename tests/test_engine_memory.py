@@ -71,6 +71,9 @@ def test_a_hundred_thousand_steps_are_flat():
     assert model.optimizer.iterations >= 200_000
 
 
+LEAST = 150 * 400  # of history entries and their floats, and not of 2400 steps
+
+
 def test_steps_within_a_slice_allocate_nothing():
     """Between two looks of a callback at the first and the last batch, on memory that was warmed."""
     model = network()
@@ -82,7 +85,9 @@ def test_steps_within_a_slice_allocate_nothing():
         looker = callbacks.LambdaCallback(on_epoch_begin=lambda e, logs, seen=seen: seen.append(bytes_in_use()))
         model.fit(x, y, batch_size=4, epochs=300, verbose=0, callbacks=[looker], shuffle=False)
         grown.append(seen[-1] - seen[len(seen) // 2])
-    assert min(grown) < 150 * 400  # of a history entry and its floats, and not of 2400 steps
+        if grown[-1] < LEAST:
+            break
+    assert min(grown) < LEAST
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class BackupAndRestore(Callback):
     """
 
     _last: ClassVar[bool] = True
+    _resumes: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class Callback:
     params: dict[str, Any] | None = None  # of the class: a callback need not call super().__init__
     _model: Any = None
     _last: ClassVar[bool] = False  # called after all others
+    _resumes: ClassVar[bool] = False  # goes on with a fit that was killed: what gives data must tell its state
+    _takes_nan: ClassVar[bool] = False  # handles a loss that is not finite
 
     def __init__(self) -> None:
         self.params = None

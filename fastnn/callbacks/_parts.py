@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -207,6 +207,8 @@ class TerminateOnNaN(Callback):
     >>> terminate.model.stop_training
     True
     """
+
+    _takes_nan: ClassVar[bool] = True
 
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
