@@ -51,6 +51,17 @@ class Times:
         return f"{self.median * 1e6:10.2f} ({self.least * 1e6:9.2f})"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Work, and what makes ready for it before each turn."""
+
+    prepare: Callable[[], object]
+    work: Callable[[], object]
+
+    def __call__(self) -> object:
+        return self.work()
+
+
 def in_turn(
     contestants: Mapping[str, Callable[[], object]], rounds: int = 7, least: float = 2e-3, threads: int = 1
 ) -> dict[str, Times]:
@@ -64,6 +75,9 @@ def in_turn(
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
+            if isinstance(work, Prepared):
+                work.prepare()
+                work = work.work
             if threads > 1 and len(contestants) > 1:
                 time.sleep(PEERS_FALL_ASLEEP)
                 work()

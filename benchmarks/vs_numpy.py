@@ -11,17 +11,10 @@ from itertools import pairwise
 
 import measure
 import numpy as np
+from contestants import STEPS
 
 import fastnn
 from fastnn._core import product
-
-STEPS = {  # widths of the layers, and the batch
-    "tiny": ((2, 16, 16, 1), 32),
-    "small": ((20, 64, 64, 2), 32),
-    "digits": ((784, 128, 10), 64),
-    "medium": ((784, 512, 512, 10), 128),
-    "large": ((1024, 2048, 2048, 1000), 512),
-}
 
 
 def shapes() -> list[tuple[str, str, int, int, int]]:

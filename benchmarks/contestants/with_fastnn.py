@@ -1,0 +1,21 @@
+"""fastnn itself, as a user has it: fit, train_on_batch, model(row) and predict."""
+
+import fastnn
+from contestants.work import Call, Work
+from fastnn import layers
+
+
+def make(work: Work) -> dict[str, Call]:
+    last = None if work.regression else "softmax"
+    stack = [layers.Dense(n, activation="relu") for n in work.widths[1:-1]]
+    model = fastnn.Sequential([*stack, layers.Dense(work.widths[-1], activation=last)], seed=0)
+    model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+    x, y = work.one_batch()
+    row, many = work.rows(1), work.rows(10_000)
+    model.fit(work.x, work.y, batch_size=work.batch, verbose=0)
+    return {
+        "epoch": lambda: model.fit(work.x, work.y, batch_size=work.batch, verbose=0),
+        "call": lambda: model.train_on_batch(x, y),
+        "row": lambda: model(row),
+        "10000 rows": lambda: model.predict(many, verbose=0),
+    }
