@@ -3,8 +3,8 @@
     python benchmarks/together.py [--rounds 7]
 
 Two fits at once should do almost twice the work of one, for networks that run on one thread anyway and for all where
-each fit has one thread; and should never be slower than one after the other. Beside a busy neighbour a fit should lose no
-more than the time that the system gives to the neighbour.
+each fit has one thread; and should never be slower than one after the other. Beside a busy neighbour a fit should lose
+no more than the time that the system gives to the neighbour.
 """
 
 import argparse

@@ -276,7 +276,7 @@ cdef class Engine:
             return NotImplemented
         array = x
         if (cnp.PyArray_NDIM(array) != self.input_axes + 1 or not cnp.PyArray_ISCARRAY_RO(array)
-                or cnp.PyArray_TYPE(array) != (cnp.NPY_FLOAT64 if self.wide else cnp.NPY_FLOAT32)):
+                or cnp.PyArray_TYPE(array) != <int>(cnp.NPY_FLOAT64 if self.wide else cnp.NPY_FLOAT32)):
             return NotImplemented
         for i in range(1, self.input_axes + 1):
             if cnp.PyArray_DIM(array, i) != self.input_dims[i]:
