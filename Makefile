@@ -71,12 +71,23 @@ format: $(STAMPS)/check ## let the formatters rewrite the sources
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CLANG_FORMAT_FILES)
 
-bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers) ## time fastnn against NumPy (PEERS=1: and PyTorch)
-	$(BIN)/python benchmarks/vs_numpy.py
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/activations.py
-	$(BIN)/python benchmarks/optimizers.py
-	$(BIN)/python benchmarks/losses.py
+# Each program's figures on the terminal; those that pictures are made of in build/bench too
+BENCH_OUT = build/bench
+BENCH = $(BIN)/python benchmarks/$(1).py $(if $(2),--json $(BENCH_OUT)/$(1).json)
+
+bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers $(STAMPS)/bench-peers) ## time fastnn against NumPy (PEERS=1: and every other library)
+	@mkdir -p $(BENCH_OUT)
+	$(call BENCH,vs_numpy)
+	$(call BENCH,training,json)
+	$(call BENCH,fits,json)
+	$(call BENCH,serving,json)
+	$(call BENCH,sweeps,json)
+	$(call BENCH,together)
+	$(call BENCH,footprint)
+	$(call BENCH,activations)
+	$(call BENCH,optimizers)
+	$(call BENCH,losses)
+	$(BIN)/python benchmarks/pictures.py $(BENCH_OUT)
 
 docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
