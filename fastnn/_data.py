@@ -54,7 +54,7 @@ def check_finite(array: Array, name: str) -> None:
     """Refuse NaN and infinity."""
     if array.dtype.kind != "f" or not array.size:
         return
-    if array.flags.c_contiguous and _core.all_finite(array.reshape(-1)):
+    if array.flags.c_contiguous and array.flags.aligned and _core.all_finite(array.reshape(-1)):
         return
     _validate.finite(array, name)
 

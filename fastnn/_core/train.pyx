@@ -121,16 +121,16 @@ cdef Table table_of(cnp.ndarray array, type_of_target) except *:
 cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil:
     """Whether none of x has an exponent of all ones, as NaN and the infinities do."""
     cdef ptrdiff_t i
-    cdef int32_t bad = 0
-    cdef int64_t long_bad = 0, exponent = <int64_t>0x7FF << 52
-    cdef const int32_t *words = <const int32_t *>x
-    cdef const int64_t *long_words = <const int64_t *>x
+    cdef int32_t word, bad = 0
+    cdef int64_t long_word, long_bad = 0, exponent = <int64_t>0x7FF << 52
     if real is float:
         for i in range(n):
-            bad |= (words[i] & 0x7F800000) == 0x7F800000
+            memcpy(&word, x + i, sizeof(word))
+            bad |= (word & 0x7F800000) == 0x7F800000
     else:
         for i in range(n):
-            long_bad |= (long_words[i] & exponent) == exponent
+            memcpy(&long_word, x + i, sizeof(long_word))
+            long_bad |= (long_word & exponent) == exponent
     return not (bad or long_bad)
 
 
