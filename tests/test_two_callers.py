@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import activations, constraints, initializers, losses, optimizers, regularizers
+from fastnn import layers as nn
 from fastnn._core import dense, norms, product, random
 
 TIMES = 2  # that each thread does everything: their calls meet, and meet in other pairs
@@ -155,7 +156,30 @@ def steps(dtype):
     return run
 
 
-FAMILIES = [products, layers, curves, costs, normalisations, numbers, steps]
+def models(dtype):
+    """One model predicts for both callers, in chunks and at once; each trains a model of its own."""
+
+    def made():
+        stack = [
+            nn.Dense(150, activation="relu"), nn.BatchNormalization(), nn.Dropout(0.2), nn.PReLU(),
+            nn.Residual([nn.Dense(150, activation="gelu"), nn.LayerNormalization()]), nn.Dense(10, activation="softmax"),
+        ]  # fmt: skip
+        model = fastnn.Sequential([nn.Input((130,)), *stack], seed=0, dtype=np.dtype(dtype).name)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    shared = made()
+    x, many, y = noise(1, (300, 130), dtype), noise(2, (3000, 130), dtype), np.arange(300) % 10
+
+    def run():
+        model = made()
+        model.fit(x, y, batch_size=100, epochs=2, verbose=0)
+        return [shared(x[:1]), shared(x), shared.predict(many, verbose=0), *model.get_weights()]
+
+    return run
+
+
+FAMILIES = [products, layers, curves, costs, normalisations, numbers, steps, models]
 
 
 def same_bits(ours, expected):
