@@ -162,7 +162,8 @@ def models(dtype):
     def made():
         stack = [
             nn.Dense(150, activation="relu"), nn.BatchNormalization(), nn.Dropout(0.2), nn.PReLU(),
-            nn.Residual([nn.Dense(150, activation="gelu"), nn.LayerNormalization()]), nn.Dense(10, activation="softmax"),
+            nn.Residual([nn.Dense(150, activation="gelu"), nn.LayerNormalization()]),
+            nn.Dense(10, activation="softmax"),
         ]  # fmt: skip
         model = fastnn.Sequential([nn.Input((130,)), *stack], seed=0, dtype=np.dtype(dtype).name)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
