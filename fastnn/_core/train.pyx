@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from fastnn._core.engine cimport Engine, Workspace, failed
-from fastnn._core.kernels cimport chosen_table, clock, fnn, real
+from fastnn._core.kernels cimport chosen_table, clock, fnn, parallel, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 from fastnn._core.metrics cimport add_values, metric_values
 from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, commit, forward, gradient_of, value_of
@@ -26,6 +26,7 @@ fnn = chosen_table()
 
 cdef enum:
     LONG_STEP = 1 << 29           # floating-point operations of a step during which signals are looked at
+    FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
 
 ctypedef fused number:
     float
@@ -91,11 +92,40 @@ cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
         convert(<const uint64_t *>x, t.size, y)
 
 
-cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, real *y) noexcept nogil:
-    """y[r, :] = sample order[begin + r], or begin + r where there is no order"""
-    cdef ptrdiff_t r
-    for r in range(rows):
-        fetch_sample(t, t.data + (order[begin + r] if order != NULL else begin + r) * t.stride, y + r * t.size)
+cdef struct Fetch:
+    # Samples order[begin + r] of a table, or begin + r where there is no order, into rows of y
+    const Table *table
+    const int64_t *order
+    ptrdiff_t begin, rows, block   # `block` rows are a task
+    void *y
+
+
+cdef void fetch_block(const Fetch *job, int64_t index, const real *tag) noexcept nogil:
+    cdef const Table *t = job.table
+    cdef ptrdiff_t r, sample
+    for r in range(index * job.block, min((index + 1) * job.block, job.rows)):
+        sample = job.order[job.begin + r] if job.order != NULL else job.begin + r
+        fetch_sample(t, t.data + sample * t.stride, <real *>job.y + r * t.size)
+
+
+cdef void fetch_floats(void *context, int64_t index, int worker) noexcept nogil:
+    fetch_block(<const Fetch *>context, index, <const float *>NULL)
+
+
+cdef void fetch_doubles(void *context, int64_t index, int worker) noexcept nogil:
+    fetch_block(<const Fetch *>context, index, <const double *>NULL)
+
+
+cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, real *y,
+                int threads) noexcept nogil:
+    cdef Fetch job
+    cdef ptrdiff_t bytes = rows * t.size * <ptrdiff_t>sizeof(real)
+    job.table, job.order, job.begin, job.rows, job.y = t, order, begin, rows, y
+    job.block = rows if bytes < FETCHED_BY_ALL else (rows + threads - 1) // threads
+    if job.block == rows:
+        fetch_block(&job, 0, y)
+    else:
+        parallel(fetch_floats if real is float else fetch_doubles, &job, (rows + job.block - 1) // job.block, threads)
 
 
 cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:
@@ -243,7 +273,7 @@ cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
         job.run.x = job.x.data + begin * job.x.stride
     else:
         job.run.x = NULL
-        fetch(&job.x, job.order, begin, rows, value_of(&job.run, 0, tag))
+        fetch(&job.x, job.order, begin, rows, value_of(&job.run, 0, tag), job.run.threads)
     if job.y.data != NULL:
         job.truth = job.y.data + begin * job.y.stride
         if job.order != NULL:
