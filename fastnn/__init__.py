@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         regularizers,
         utils,
     )
+    from fastnn._explain import explain
     from fastnn._random import set_seed
     from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
     from fastnn.files import load
@@ -56,6 +57,7 @@ __all__ = [
     "constraints",
     "cpu_info",
     "errors",
+    "explain",
     "get_num_threads",
     "initializers",
     "layers",
@@ -73,6 +75,7 @@ __all__ = [
 
 # Where the names that are no modules come from
 _HOMES = {
+    "_explain": ("explain",),
     "_random": ("set_seed",),
     "errors": ("DivergenceError", "FastNNError", "FormatError", "NotBuiltError", "NotCompiledError"),
     "files": ("load",),
