@@ -30,8 +30,6 @@ class Perceptron:
 
     Attributes
     ----------
-    weights : ndarray
-        w0, w1, ..., w_d: the bias comes first. Zeros before the first `fit`, which makes them.
     history : list of int
         How many samples were answered wrongly in each epoch.
     converged : bool
@@ -60,7 +58,7 @@ class Perceptron:
 
     @property
     def weights(self) -> Doubles:
-        """w0, w1, ..., w_d, live."""
+        """w0, w1, ..., w_d, live: the bias comes first. The first `fit` makes them; they can be set too."""
         if self._weights is None:
             raise NotBuiltError("Perceptron: it has no weights yet; call fit, or set weights")
         return self._weights

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import math
 import re
+import runpy
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -13,6 +14,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers, losses, optimizers, regularizers
+from fastnn.layers._base import clear_names
 from fastnn.reference.autograd import Value
 
 
@@ -563,3 +565,26 @@ def test_docstrings(name):
 def test_it_is_a_function():
     importlib.import_module("fastnn._explain")
     assert callable(fastnn.explain) and "explain" in fastnn.__all__
+
+
+def test_the_page(sources, capsys):
+    page = (sources / "docs" / "explain.md").read_text(encoding="utf-8")
+    names = {}
+    clear_names()  # so that its layers are dense and dense_1
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    said = capsys.readouterr().out
+    shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 2 and all(text in said for text in shown)
+    assert names["marks"].wrong == ["z2"] and names["all_right"]
+    for name in re.findall(r"^\| `([a-z0-9_]+)[\[`]", page, re.MULTILINE):
+        if name != "working":
+            assert name in bases(names["working"]), name
+
+
+def test_the_example(sources, capsys):
+    path = sources / "examples" / "backpropagation.py"
+    runpy.run_path(str(path))["main"]()
+    said = capsys.readouterr().out
+    assert re.findall(r"^wrong  (\w+)", said, re.MULTILINE) == ["dw1", "w2_new"] and "9 of 11" in said
+    assert len(path.read_text(encoding="utf-8").split("\n")) < 60

@@ -4,6 +4,8 @@ import copy
 import doctest
 import importlib
 import pickle
+import re
+import runpy
 
 import numpy as np
 import pytest
@@ -168,3 +170,32 @@ def test_docstrings():
     assert "Perceptron" in models.__all__
     found = doctest.testmod(importlib.import_module("fastnn._perceptron"))
     assert found.failed == 0 and found.attempted > 0
+
+
+def test_the_page_of_first_steps(sources, capsys):
+    page = (sources / "docs" / "first-steps.md").read_text(encoding="utf-8")
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert names["gate_and"].history == [2, 3, 3, 2, 1, 0] and names["gate_and"].weights.tolist() == [-3, 2, 1]
+    assert names["gate_or"].converged and not names["xor"].converged and min(names["xor"].history) > 0
+    assert names["answers"].ravel().tolist() == [0, 1, 1, 0]
+    said = capsys.readouterr().out.split("\n")
+    kinds = [line.split(":")[0] for line in said if line]
+    assert kinds == [
+        "Regression", "Binary classification", "Multi-class classification", "Multi-label classification",
+        "Binary classification",
+    ]  # fmt: skip
+    shown = re.search(r"```text\n(.*?)\n```", page, re.DOTALL)[1]
+    assert shown.replace("\n", " ") == said[0]
+    low, high = names["late"].ravel()
+    assert low < 0.1 and high > 0.9
+
+
+def test_the_example(sources, capsys):
+    path = sources / "examples" / "perceptron.py"
+    runpy.run_path(str(path))["main"]()
+    said = capsys.readouterr().out
+    assert "XOR  not learned in 50 epochs" in said and said.count("answers [0, 1, 1, 0]") == 1
+    assert len(re.findall(r"(?:AND|OR) +learned in \d+ epochs", said)) == 2
+    assert len(path.read_text(encoding="utf-8").split("\n")) < 60

@@ -4,6 +4,7 @@ The figures were worked out with enough digits by hand; `explain` marks what com
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ CHAIN = {
     "db1": -0.0314082425,
     "w1_new": 0.5062816485,
     "b1_new": 0.2031408242,
-    "w2_new": 0.8169609099,
+    "w2_new": 0.8169609100,
     "b2_new": -0.3779305621,
     "loss_new": 0.1912162966,
 }
@@ -610,7 +611,62 @@ def test_adam_without_bias_correction_takes_another_first_step():
     """Without it, the first step is (1 - 0.9) / sqrt(1 - 0.999), more than three times as far."""
     w = np.array([0.0])
     optimizers.Adam(0.001, bias_correction=False).apply([np.array([1.0])], [w])
-    assert (
-        -w[0] / 0.001 == pytest.approx((1 - 0.9) / math.sqrt(1 - 0.999), rel=1e-5) == pytest.approx(3.16228, rel=1e-5)
-    )
+    step = -w[0] / 0.001
+    assert step == pytest.approx((1 - 0.9) / math.sqrt(1 - 0.999), rel=1e-5)
+    assert step == pytest.approx(3.16228, rel=1e-5)
     assert by_adam(1.0) == pytest.approx(1, rel=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------------ the page
+
+
+def sections(page):
+    """(snippets, rows of tables) of each section, in turn."""
+    for text in re.split(r"^## ", page, flags=re.MULTILINE):
+        tables = [row for row in text.split("\n") if row.startswith("|")]
+        yield re.findall(r"```python\n(.*?)```", text, re.DOTALL), tables
+
+
+def test_the_page(sources):
+    """Its snippets run; its exact figures are right, and those of notes are marked wrong where the tests say so."""
+    names, seen, wrong = {}, 0, 0
+    printed = CHAIN_PRINTED | FORWARD_PRINTED | BACK_PRINTED | AGE_PRINTED | SOFTMAX_PRINTED
+    for snippets, rows in sections((sources / "docs" / "worked-examples.md").read_text(encoding="utf-8")):
+        for snippet in snippets:
+            exec(snippet, names)
+        for row in rows:
+            found = re.fullmatch(r"\| `([^`]+)` \| (-?[\d.]+) \| ?(-?[\d.]*) ?\|", row)
+            if found is None:
+                continue
+            figure, exact, notes = found.groups()
+            seen += 1
+            assert names["working"].check({figure: exact}), row
+            if notes:
+                right = bool(names["working"].check({figure: notes}))
+                assert right == printed[figure, notes], row
+                wrong += not right
+    assert seen == 14 + 6 + 15 + 7 + 3 and wrong == 8 + 4 + 10 + 2 + 2
+    assert names["same"] and names["undone"] and 30 < names["boundary"] < 40
+    assert 0 < np.abs(names["scaled"]).max() < 1e-7
+    np.testing.assert_allclose(names["steps"], [1, 1, 0.240, 0.0003], rtol=0, atol=5e-4)
+    assert names["steps"][3] == pytest.approx(0.0003, abs=5e-5)
+    assert names["by_parts"] == [4, -3, 4, 4] and names["twice"] == [6] and names["along"] == pytest.approx(4.8)
+    assert np.ptp(names["equal"], axis=1).max() == 0 and np.abs(names["equal"] - 0.5).min() > 0
+    assert not names["zero"].any()
+
+
+def test_the_losses_of_the_page(sources):
+    page = (sources / "docs" / "worked-examples.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Losses\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    names = {}
+    for snippet in (
+        re.search(r"```python\n(.*?)```", page, re.DOTALL)[1],
+        *re.findall(r"```python\n(.*?)```", section, re.DOTALL),
+    ):
+        exec(snippet, names)
+    rows = [row.strip("| ").split("|")[-1] for row in section.split("\n") if row.startswith("|")][2:]
+    shown = [float(number) for row in rows for number in row.split(",")]
+    kept = ("one", "several", "divergences", "hinges", "contrastive", "ranking", "squared", "plain")
+    computed = np.concatenate([np.ravel(names[name]) for name in kept])
+    np.testing.assert_allclose(shown, computed, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(shown[:6], computed[:6], rtol=0, atol=DIGITS)

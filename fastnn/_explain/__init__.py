@@ -60,18 +60,18 @@ class Explanation:
     Layers are counted from 1; one that only changes the shape (Flatten, Reshape) is not counted, and an activation as a
     layer of its own behind a linear Dense belongs to it. Indexes count from 0:
 
-    =====================  ==========================================================================
-    ``x[i]``, ``y[j]``     the data
-    ``z1[j]``, ``a1[j]``   what unit j of layer 1 sums up, and what its activation makes of that
-    ``loss``, ``cost``     the loss of each sample, and the one number that the step makes smaller
-    ``da1[j]``             dL/da, where L is the cost
-    ``delta1[j]``          dL/dz; also ``dz1[j]``
-    ``w1[i,j]``, ``b1[j]`` the weight from input i to unit j, and the bias of unit j
-    ``dw1[i,j]``, ...      the gradient, dL/dw
-    ``w1_new[i,j]``, ...   the weight after the step
-    ``z1_new[j]``, ...     z, a, loss and cost with the new weights
-    ``dx[i]``              dL/dx
-    =====================  ==========================================================================
+    ======================  =========================================================================
+    ``x[i]``, ``y[j]``      the data
+    ``z1[j]``, ``a1[j]``    what unit j of layer 1 sums up, and what its activation makes of that
+    ``loss``, ``cost``      the loss of each sample, and the one number that the step makes smaller
+    ``da1[j]``              dL/da, where L is the cost
+    ``delta1[j]``           dL/dz; also ``dz1[j]``
+    ``w1[i,j]``, ``b1[j]``  the weight from input i to unit j, and the bias of unit j
+    ``dw1[i,j]``, ...       the gradient, dL/dw
+    ``w1_new[i,j]``, ...    the weight after the step
+    ``z1_new[j]``, ...      z, a, loss and cost with the new weights
+    ``dx[i]``               dL/dx
+    ======================  =========================================================================
 
     With several samples the sample comes first: ``z1[n,j]``, ``loss[n]``. An index may be left out where there is only
     one number. A minus in front, as in ``-delta2[0]``, turns the sign.
