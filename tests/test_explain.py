@@ -18,6 +18,23 @@ from fastnn.layers._base import clear_names
 from fastnn.reference.autograd import Value
 
 
+class Quartic(losses.Loss):
+    """A loss that is written in Python."""
+
+    def call(self, y_true, y_pred):
+        return np.sum((y_pred - y_true) ** 4, axis=-1)
+
+    def gradient(self, y_true, y_pred):
+        return 4 * (y_pred - y_true) ** 3
+
+
+class Lazy(optimizers.Optimizer):
+    """An optimizer that is."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        variable -= learning_rate * np.sign(gradient)
+
+
 class Scaled(layers.Layer):
     """One that is written in Python."""
 
@@ -103,6 +120,7 @@ def networks():
             one_hot,
             "mse",
         ),
+        "own loss": ([dense(3, "tanh"), dense(3)], (2,), one_hot, Quartic()),
         "frozen": ([dense(3, "tanh", trainable=False), dense(3)], (2,), one_hot, "mse"),
         "nothing learns": ([activation("softmax")], (3,), one_hot, "kl_divergence"),
         "triplet": ([dense(2)], (3, 2), lambda n: None, losses.Triplet()),
@@ -232,6 +250,7 @@ def test_every_figure_of_a_small_network_is_that_of_the_graph():
         optimizers.RMSprop(0.01, clipnorm=0.1),
         optimizers.AdamW(0.1, weight_decay=0.1),
         optimizers.SGD(0.1, gradient_accumulation_steps=2),
+        Lazy(0.1),
     ],
 )
 def test_the_update_is_the_optimizers_and_the_model_stays(optimizer):
@@ -362,7 +381,7 @@ def test_latex():
     mathtext = pytest.importorskip("matplotlib.mathtext")
     parser = mathtext.MathTextParser("path")
     for name in ("sigmoid", "labels", "others"):
-        text = fastnn.explain(*made(name)).latex()
+        text = fastnn.explain(*made(name, 1)).latex(3)
         assert text.count("{") == text.count("}") and "\x00" not in text
         bodies = re.findall(r"\\begin\{array\}\{llll\}\n(.*?)\n\\end\{array\}", text, re.DOTALL)
         assert len(bodies) == text.count(r"\textbf") > 4
@@ -444,6 +463,10 @@ def student():
         ("\N{MINUS SIGN}2.5", False),
         ("2.5e0", True),
         ("25e-1", True),
+        ("1e1", False),
+        ("1e30", False),
+        ("2.5" + "0" * 40, True),
+        ("1" * 40, False),
         ("2.5004", False),
         (Decimal("2.50"), True),
         (2.5004, True),  # a number counts to three decimals
@@ -473,6 +496,19 @@ def test_marks_of_many():
     assert working.check({"cost": 0.2}, decimals=1) and not working.check({"cost": 0.2}, decimals=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "note"),
+    [("0.768", "cut off"), ("0.76", "cut off"), ("-0.7685", "sign"), ("0.75", ""), ("0.78", ""), ("0.7685", "")],
+)
+def test_notes(given, note):
+    model = Sequential([layers.Input((1,)), layers.Activation("sigmoid")], dtype="float64")
+    model.compile("sgd", "mse")
+    (mark,) = fastnn.explain(model, [[1.2]], [[1.0]]).check({"a1": given})  # 0.76852...
+    assert mark.note == note and mark.right == (given == "0.7685")
+    assert ("its sign is wrong" in str(mark)) == (note == "sign")
+    assert ("cut off" in str(mark)) == (note == "cut off")
+
+
 def test_marks_of_lists():
     model, x, y = made("mse", 1)
     working = fastnn.explain(model, x, y)
@@ -496,6 +532,8 @@ def test_marks_of_lists():
         ([("z1", 1)], TypeError, "expected a dict"),
         ({"z1": "two"}, ValueError, "expected a number such as"),
         ({"z1": "nan"}, ValueError, "finite"),
+        ({"z1": "1e400"}, ValueError, "what a float holds"),
+        ({"z1": "1e-400"}, ValueError, "what a float holds"),
         ({"z1": math.inf}, ValueError, "finite"),
         ({"z1": None}, TypeError, "expected a number"),
         ({"z1": True}, TypeError, "expected a number"),

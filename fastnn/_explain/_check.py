@@ -1,5 +1,6 @@
 """Marking figures: what a student printed against what is exact."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -9,15 +10,21 @@ import numpy as np
 from fastnn import _validate
 from fastnn._explain._figures import Figures
 
+LARGEST_EXPONENT = 300  # of a figure that is taken: floats end at 308
+
 
 class Mark(NamedTuple):
-    """One figure: what came, what is exact, and whether the former is the latter, rounded to its decimals."""
+    """One figure: what came, what is exact, and whether the former is the latter, rounded to its decimals.
+
+    `note` says what a wrong one looks like: "sign" where only the sign is wrong, "cut off" where it was not rounded.
+    """
 
     name: str
     right: bool
     given: str
     exact: float
     decimals: int
+    note: str = ""
 
     @property
     def rounded(self) -> str:
@@ -27,7 +34,8 @@ class Mark(NamedTuple):
     def __str__(self) -> str:
         if self.right:
             return f"right  {self.name} = {self.given}"
-        return f"wrong  {self.name} = {self.given}: exact is {self.rounded} ({self.exact:.10g})"
+        note = {"sign": ", its sign is wrong", "cut off": ", it was cut off and not rounded"}.get(self.note, "")
+        return f"wrong  {self.name} = {self.given}: exact is {self.rounded} ({self.exact:.10g}){note}"
 
 
 class Marks(Sequence[Mark]):
@@ -92,9 +100,14 @@ def _marks(figures: Figures, name: str, value: Any, decimals: int, noise: float)
 def _mark(name: str, value: Any, exact: float, decimals: int, noise: float) -> Mark:
     """Right if the figure is the exact one rounded to the figure's decimals; either way where it lies halfway."""
     number, places = _printed(name, value, decimals)
-    slack = noise * max(1.0, abs(exact))
-    right = bool(abs(float(number) - exact) <= 0.5 * 10.0**-places + slack)
-    return Mark(name, right, str(value), exact, max(places, 0))
+    came, unit = float(number), 10.0**-places
+    near = 0.5 * unit + noise * max(1.0, abs(exact))
+    right, note = abs(came - exact) <= near, ""
+    if not right and abs(came + exact) <= near:
+        note = "sign"
+    elif not right and came * exact >= 0 and math.floor(abs(exact) / unit + 1e-6) == round(abs(came) / unit):
+        note = "cut off"
+    return Mark(name, bool(right), str(value), exact, max(places, 0), note)
 
 
 def _printed(name: str, value: Any, decimals: int) -> tuple[Decimal, int]:
@@ -106,6 +119,6 @@ def _printed(name: str, value: Any, decimals: int) -> tuple[Decimal, int]:
     except InvalidOperation:
         raise ValueError(f"figures[{name!r}]: expected a number such as '0.222', got {value!r}") from None
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise ValueError(f"figures[{name!r}]: expected a finite number, got {value!r}")
+    if not isinstance(exponent, int) or abs(exponent) > LARGEST_EXPONENT or number.adjusted() > LARGEST_EXPONENT:
+        raise ValueError(f"figures[{name!r}]: expected a finite number, within what a float holds, got {value!r}")
     return number, -exponent

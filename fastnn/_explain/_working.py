@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _compiled, _data, activations
+from fastnn import _compiled, _data, activations, optimizers
 from fastnn._program import Builder, Variable
 from fastnn.layers import Dense, Flatten, Layer, Reshape
 from fastnn.losses._base import TableSamples
@@ -292,6 +292,7 @@ def _backward(model: Any, working: Working) -> None:
             d = d + extra
         stage.da = d
         d = stage.dx = _back(stage, d, fused if stage is last else None, extra)
+        stage.tape = None
 
 
 def _by_sigmoid(stage: Stage, dz: Doubles) -> Doubles | None:
@@ -351,7 +352,7 @@ def _into_weights(stage: Stage, dz: Doubles) -> Doubles:
 
 def _is_plain(working: Working) -> bool:
     """Whether the update is w - rate * gradient: gradient descent, and nothing clipped, decayed or constrained."""
-    if type(working.optimizer).__name__ != "SGD":
+    if type(working.optimizer) is not optimizers.SGD:
         return False
     near = 1e-6 if working.single else 1e-12
     return all(
