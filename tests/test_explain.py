@@ -130,6 +130,13 @@ def networks():
             np.arange,
             losses.SparseCategoricalCrossentropy(ignore_class=1),
         ),
+        "softmax by its axis": ([dense(3), layers.Softmax(axis=1)], (2,), one_hot, "categorical_crossentropy"),
+        "softmax along another": (
+            [dense(3), layers.Softmax(axis=1)],
+            (2, 2),
+            lambda n: np.ones((n, 2, 3)),
+            "mse",
+        ),
         "sum": ([dense(2), dense(3)], (2,), one_hot, losses.MeanSquaredError(reduction="sum")),
     }
 
@@ -323,6 +330,16 @@ def test_the_text_shows_the_chain():
     assert [h.split(":")[0] for h in headings] == [
         "Forward", "Forward", "Loss", "Backward", "Backward", "Update", "After the step"
     ]  # fmt: skip
+
+
+def test_saturated_outputs_have_their_gradient():
+    """Where the sigmoid is 1 to the last bit, loss and sigmoid together still tell delta; there is no dL/da."""
+    model = Sequential([layers.Input((1,)), layers.Dense(1, "sigmoid", use_bias=False)], dtype="float64")
+    model.set_weights([[[1.0]]])
+    model.compile(optimizers.SGD(0.5), loss="binary_crossentropy")
+    working = fastnn.explain(model, [[40.0]], [[0.0]])
+    assert working["a1"] == 1 and working["loss"] == 40 and working["delta1"] == 1 and working["w1_new"] == -19
+    assert "da1" not in bases(working) and "(a1[0] - y[0])" in working.text()
 
 
 def test_long_sums_are_cut():

@@ -107,7 +107,8 @@ def stages_of(model: Any) -> list[Stage]:
 
 def _form_of(layer: Layer) -> Any:
     """The activation of a layer that is one, or has one, along the last axis."""
-    return getattr(layer, "_form", None) if getattr(layer, "axis", -1) in (-1, [-1]) else None
+    last = len(layer._input_shape or ())  # the batch counted
+    return getattr(layer, "_form", None) if getattr(layer, "axis", -1) in (-1, [-1], last, [last]) else None
 
 
 def _kind_of(layer: Layer, form: Any) -> str:
