@@ -531,6 +531,17 @@ def test_equal_weights_stay_equal(activation):
     assert len(set(bias.tolist())) == 1
 
 
+def test_equal_weights_stay_equal_in_plain_python():
+    parts = [{"units": 3, "activation": "tanh"}, {"units": 1, "activation": "sigmoid"}]
+    halves = [[[0.5] * 3] * 2, [0.0] * 3, [[0.5]] * 3, [0.0]]
+    twin = plain(2, parts, halves, "binary_crossentropy", 0.5)
+    for _ in range(10):
+        twin.train_step((SQUARE + 0.1).tolist(), [[0.0], [1.0], [1.0], [1.0]])
+    kernel, _, output, _ = twin.get_weights()
+    assert all(len(set(row)) == 1 and abs(row[0] - 0.5) > 1e-3 for row in kernel)
+    assert len({row[0] for row in output}) == 1 and abs(output[0][0] - 0.5) > 1e-3
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_zero_weights_do_not_move(activation):
     kernel, bias, output, last = of_equal_weights(0.0, activation).get_weights()
