@@ -25,6 +25,7 @@ from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from fastnn import callbacks, metrics, reference, utils
+    from fastnn._explain import explain
     from fastnn.files import load
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "constraints",
     "cpu_info",
     "errors",
+    "explain",
     "get_num_threads",
     "initializers",
     "layers",
@@ -62,6 +64,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     "fastnn",
     {
+        "_explain": ["explain"],
         "callbacks": ["callbacks"],
         "files": ["load"],
         "metrics": ["metrics"],

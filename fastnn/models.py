@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _objects, _random, _validate
+from fastnn import _data, _objects, _problem, _random, _validate
 from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
+from fastnn._perceptron import Perceptron
 from fastnn._program import Builder, Variable
 from fastnn._training import Training
 from fastnn._validate import FloatArray
@@ -20,7 +21,7 @@ from fastnn.layers import Embedding, InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
 from fastnn.layers._branches import ModelLayer
 
-__all__ = ["Sequential", "load_model"]
+__all__ = ["Perceptron", "Sequential", "load_model"]
 
 
 def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> "Sequential":
@@ -89,6 +90,58 @@ class Sequential(Training):
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
             self.add(layer, rebuild=False)
         self._try_build()
+
+    reason: str | None = None  # why the model ends as it does, where `for_problem` made it
+
+    @classmethod
+    def for_problem(
+        cls,
+        y: Any,
+        hidden: Sequence[int] = (64, 64),
+        activation: Any = "relu",
+        optimizer: Any = "adam",
+        input_shape: Sequence[int] | None = None,
+        problem: str | None = None,
+        seed: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        name: str | None = None,
+        verbose: int = 1,
+    ) -> Self:
+        """A compiled model whose output and loss are those for targets y: it says why, and keeps that in `reason`.
+
+        Parameters
+        ----------
+        y : array_like
+            Numbers (regression), 0 or 1 (binary), classes 0, 1, ... or one-hot rows (multi-class), or rows of 0 and 1
+            (multi-label).
+        hidden : sequence of int
+            The units of each hidden layer.
+        activation : str or function
+            Of the hidden layers.
+        optimizer : str or Optimizer
+        input_shape : tuple, optional
+            Of one sample, to build the model at once.
+        problem : {"regression", "binary", "multiclass", "multilabel"}, optional
+            What y means, where that cannot be seen: whole numbers may be quantities or classes.
+        seed, dtype, name
+            As for a Sequential.
+        verbose : {0, 1}
+            1 prints the reason.
+
+        Examples
+        --------
+        >>> model = Sequential.for_problem([0, 1, 2, 1], hidden=(8,), verbose=0)
+        >>> model.layers[-1].units, model.loss
+        (3, 'sparse_categorical_crossentropy')
+        """
+        told = _validate.integer(verbose, "verbose", minimum=0, maximum=1)
+        found, stack = _problem.network(y, problem, hidden, activation, input_shape)
+        model = cls(stack, name=name, seed=seed, dtype=dtype)
+        model.compile(optimizer, loss=found.loss, metrics=[found.metric])
+        model.reason = found.reason
+        if told:
+            print(model.reason)
+        return model
 
     # -------------------------------------------------------------------------------------------------------- layers
 
