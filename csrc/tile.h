@@ -23,10 +23,11 @@
 #endif
 
 /* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All three are constants where
-   this is inlined, so that the sums live in registers. */
-FNN_INLINE void tile_body(const int m, const int v, const int partial, vtail tail, ptrdiff_t K, const real *a,
-                          ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row,
-                          const real *init, ptrdiff_t init_row)
+   this is inlined, so that the sums live in registers. Where it looks `ahead`, the rows of B that come after these are
+   fetched on the way. */
+FNN_INLINE void tile_body(const int m, const int v, const int partial, const int ahead, vtail tail, ptrdiff_t K,
+                          const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
+                          ptrdiff_t c_row, const real *init, ptrdiff_t init_row)
 {
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
@@ -48,6 +49,10 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, vtail tai
 
     for (ptrdiff_t k = 0; k < K; k++, a += a_k, b += b_k) {
         vreal row[FLAT_VECTORS];
+        if (ahead) {
+            FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
+                FNN_PREFETCH_FAR((const void *)((uintptr_t)b + (uintptr_t)(K * b_k) * sizeof(real) + (uintptr_t)line));
+        }
         FNN_UNROLL for (int j = 0; j < v; j++)
             row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
         FNN_UNROLL for (int i = 0; i < m; i++) {
@@ -71,7 +76,7 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, vtail tai
 #define TILE_PARAMETERS                                                                                                \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b,               \
         ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row
-#define TILE(m, v, partial) tile_body(m, v, partial, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+#define TILE(m, v, partial, ahead) tile_body(m, v, partial, ahead, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
 #define TILE_TAIL v_tail(n % VL ? (size_t)(n % VL) : (size_t)(VL > 1 ? 1 : 0)) /* unused when n is a multiple of VL */
 
 /* Up to TILE_ROWS rows and two vectors: the workhorse */
@@ -83,32 +88,36 @@ static void tile_wide(TILE_PARAMETERS)
 #define CASE(rows)                                                                                                     \
     case rows:                                                                                                         \
         if (two && !partial)                                                                                           \
-            TILE(rows, 2, 0);                                                                                          \
+            TILE(rows, 2, 0, 0);                                                                                          \
         else if (two)                                                                                                  \
-            TILE(rows, 2, 1);                                                                                          \
+            TILE(rows, 2, 1, 0);                                                                                          \
         else if (!partial)                                                                                             \
-            TILE(rows, 1, 0);                                                                                          \
+            TILE(rows, 1, 0, 0);                                                                                          \
         else                                                                                                           \
-            TILE(rows, 1, 1);                                                                                          \
+            TILE(rows, 1, 1, 0);                                                                                          \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) ON_ROWS_ABOVE_6(CASE)
 #undef CASE
     }
 }
 
-/* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition */
+/* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition. A product that is not
+   deep is taken for a part of one that is, whose B is too large for the caches. */
+#define FLAT_AHEAD 8
 static void tile_flat(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0;
+    const int partial = n % VL != 0, ahead = K <= FLAT_AHEAD;
     (void)m;
     switch ((n + VL - 1) / VL) {
 #define CASE(v)                                                                                                        \
     case v:                                                                                                            \
         if (partial)                                                                                                   \
-            TILE(1, v, 1);                                                                                             \
+            TILE(1, v, 1, 0);                                                                                          \
+        else if (ahead)                                                                                                \
+            TILE(1, v, 0, 1);                                                                                          \
         else                                                                                                           \
-            TILE(1, v, 0);                                                                                             \
+            TILE(1, v, 0, 0);                                                                                          \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _data, _objects, _problem, _random, _validate
+from fastnn import _data, _objects, _random, _validate
 from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
 from fastnn._perceptron import Perceptron
@@ -135,6 +135,8 @@ class Sequential(Training):
         (3, 'sparse_categorical_crossentropy')
         """
         told = _validate.integer(verbose, "verbose", minimum=0, maximum=1)
+        from fastnn import _problem
+
         found, stack = _problem.network(y, problem, hidden, activation, input_shape)
         model = cls(stack, name=name, seed=seed, dtype=dtype)
         model.compile(optimizer, loss=found.loss, metrics=[found.metric])
