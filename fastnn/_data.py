@@ -30,7 +30,7 @@ def as_array(value: Any, name: str) -> Array:
     if array.ndim == 0:
         raise ValueError(f"{name}: expected an array whose first axis is the samples, got the number {array}")
     if not (array.flags.c_contiguous or (len(array) and array[0].flags.c_contiguous)) or not array.flags.aligned:
-        array = np.ascontiguousarray(array).reshape(array.shape)
+        array = _validate.contiguous(array).reshape(array.shape)
     return array
 
 
@@ -61,7 +61,7 @@ def check_finite(array: Array, name: str) -> None:
 
 def precision(array: Array, dtype: np.dtype[Any]) -> Array:
     """Contiguous, in the model's own precision: what a single pass takes."""
-    return np.ascontiguousarray(array, dtype)
+    return _validate.contiguous(array, dtype)
 
 
 def targets(
@@ -80,7 +80,7 @@ def targets(
         check_finite(array, name)
     first = samples(loss, array, slice(0, 2), shape, dtype, name)
     if not isinstance(first, TableSamples):
-        return None, None if array is None else np.ascontiguousarray(array)
+        return None, None if array is None else _validate.contiguous(array)
     if array is None or first.y_true is None:
         return first, None
     whole = np.empty((n, *first.y_true.shape[1:]), first.y_true.dtype)
@@ -88,7 +88,7 @@ def targets(
         rows = slice(begin, begin + CHUNK)
         whole[rows] = cast("TableSamples", samples(loss, array, rows, shape, dtype, name)).y_true
     if first.dtype != dtype or cast("TableLoss", loss)._axis(first.y_pred) != -1:
-        return None, np.ascontiguousarray(array)  # in another precision or along another axis than the engine's
+        return None, _validate.contiguous(array)  # in another precision or along another axis than the engine's
     return first, whole
 
 
@@ -143,7 +143,7 @@ def weights(sample_weight: Any, class_weight: Any, y: Any, n: int, losses: Shape
     if len(array) != n:
         raise ValueError(f"{name}: {names}x has {n} samples, {name} has {len(array)}; they must have as many")
     check_finite(array, name)
-    return np.ascontiguousarray(_validate.sample_weights(array, (n, *losses), name), np.float64)
+    return _validate.contiguous(_validate.sample_weights(array, (n, *losses), name), np.float64)
 
 
 def unpacked(data: Any, name: str) -> tuple[Any, Any, Any]:

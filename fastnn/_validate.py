@@ -40,6 +40,11 @@ def numbers(value: Any, name: str) -> npt.NDArray[Any]:
     return array
 
 
+def contiguous(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """C-contiguous, aligned and of a dtype: a copy where it is not. At least one axis."""
+    return _aligned(np.ascontiguousarray(array, dtype))
+
+
 def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The array, or a copy where its elements do not lie at multiples of their size, as C wants them."""
     return array if array.flags.aligned else array.copy()

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import DivergenceError, NotBuiltError, NotCompiledError, Sequential, callbacks, layers, losses, optimizers
+from fastnn import (
+    DivergenceError,
+    NotBuiltError,
+    NotCompiledError,
+    Sequential,
+    _data,
+    callbacks,
+    layers,
+    losses,
+    optimizers,
+)
 
 N, WIDTH = 20, 4
 
@@ -739,3 +749,14 @@ def test_kinds_of_errors():
     assert issubclass(DivergenceError, ArithmeticError)
     assert issubclass(NotCompiledError, RuntimeError)
     assert issubclass(NotBuiltError, fastnn.FastNNError)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6,), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_what_the_core_gets_is_aligned(shape, dtype):
+    """x86 forgives an unaligned load, so that results would not tell; other processors and the sanitizer do not."""
+    array = unaligned(np.arange(np.prod(shape), dtype=dtype).reshape(shape))
+    assert not array.flags.aligned or not array.size
+    for made in (_data.as_array(array, "x"), _data.precision(array, np.float64), _data.precision(array, np.float32)):
+        assert made.flags.aligned
+        np.testing.assert_array_equal(made, array)
