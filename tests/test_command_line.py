@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -448,3 +449,29 @@ def test_it_runs_as_a_module():
     done = call("inspect", "there is no such file")
     assert done.returncode == 2 and done.stderr.startswith("fastnn: ") and "Traceback" not in done.stderr
     assert call().returncode == 2 and "train" in call("--help").stdout
+
+
+def test_the_page_shows_what_is_printed(here, capsys, sources):
+    page = (sources / "docs" / "command-line.md").read_text(encoding="utf-8")
+    rng = np.random.default_rng(5)
+    rows = [
+        ["area", "rooms", "town", "heating", "rent"],
+        ["61.5", "2", "Ulm", "gas", "705"],
+        ["48", "1", "Bonn", "", "590"],
+    ]
+    while len(rows) < 301:
+        rooms, town = int(rng.integers(1, 6)), int(rng.integers(3))
+        area, heating = (
+            round(rooms * 18 + rng.normal(10, 6), 1),
+            str(rng.choice(["gas", "oil", ""], p=[0.6, 0.33, 0.07])),
+        )
+        rent = area * (8 + 2 * town) + 50 * (heating == "oil") + rng.normal(0, 20)
+        rows.append([str(area), str(rooms), ["Ulm", "Bonn", "Jena"][town], heating, f"{rent:.1f}"])
+    write("flats.csv", rows)
+    assert "\n".join(",".join(row) for row in rows[:3]) in page
+    commands = re.findall(r"```sh\npython -m fastnn (.*)\n```", page)
+    assert [command.split()[0] for command in commands] == ["train", "predict", "inspect"]
+    said = [run(capsys, *command.split()) for command in commands]
+    shape = re.compile(r"\d+(\.\d+)?")  # the words are the page's; the numbers of training depend on the machine
+    assert shape.sub("#", said[0]) in shape.sub("#", page)
+    assert len(predictions((here / "rents.csv").read_text())) == 301 and "predicts rent" in said[2]
