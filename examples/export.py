@@ -1,6 +1,7 @@
 """A small classifier in three other forms: a C program, an ONNX file and a PyTorch module, all with the same output."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -41,7 +42,7 @@ def main() -> None:
         folder = Path(name)
         model.to_c(folder / "points.c")
         print("\n".join((folder / "points.c").read_text().splitlines()[:5]))
-        if shutil.which("cc"):
+        if os.name != "nt" and shutil.which("cc"):
             (folder / "main.c").write_text(PROGRAM)
             subprocess.run(["cc", "-std=c99", "-O2", "main.c", "points.c", "-o", "main", "-lm"], cwd=folder, check=True)
             given = "\n".join(f"{a:.9g} {b:.9g}" for a, b in x)

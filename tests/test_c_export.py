@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from export_cases import MODELS, Doubling, bent, built, samples
 import fastnn
 from fastnn import layers
 
-CC = shutil.which("cc") or shutil.which("gcc")
+CC = None if sys.platform == "win32" else shutil.which("cc") or shutil.which("gcc")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
 
@@ -165,11 +166,68 @@ int main(void)
 def test_a_program_uses_it(tmp_path):
     model, x = built("nested"), samples("nested", 1)
     model.to_c(tmp_path / "model.c")
-    (tmp_path / "main.c").write_text(MAIN % ", ".join(f"{v:.9g}f" if v % 1 else f"{v:.1f}f" for v in x[0].tolist()))
+    (tmp_path / "main.c").write_text(MAIN % numbers(x[0]))
     command(CC, *STRICT, "-O2", "main.c", "model.c", "-o", "main", "-lm", folder=tmp_path)
     y = np.array(command(tmp_path / "main", folder=tmp_path).split(), float)
     np.testing.assert_allclose(y, model.predict(x, verbose=0)[0], rtol=1e-6)
     assert sorted(p.name for p in tmp_path.glob("model*")) == ["model.c", "model.h"]
+
+
+# On a Cortex-M3 without an operating system: the vectors, and the debugger's calls for printing and for the end
+FIRMWARE = """
+#include "model.h"
+static const float x[MODEL_INPUTS] = {%s}, expected[MODEL_OUTPUTS] = {%s};
+static float y[MODEL_OUTPUTS], work[MODEL_WORK];
+
+static void debugger(long number, const void *argument)
+{
+    register long r0 __asm__("r0") = number;
+    register const void *r1 __asm__("r1") = argument;
+    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+}
+void start(void)
+{
+    int right = 1;
+    model_predict(x, y, work);
+    for (int i = 0; i < MODEL_OUTPUTS; i++)
+        right &= y[i] - expected[i] < 1e-6f && expected[i] - y[i] < 1e-6f;
+    debugger(0x04, right ? "all outputs are right" : "an output is wrong");
+    debugger(0x18, (const void *)0x20026);
+    for (;;)
+        ;
+}
+__attribute__((section(".vectors"), used)) static const void *const vectors[] = {(void *)0x20010000, (void *)start};
+"""
+MAP = """
+SECTIONS {
+    .text 0 : { KEEP(*(.vectors)) *(.text*) *(.rodata*) *(.ARM.*) }
+    .data 0x20000000 : { *(.data*) }
+    .bss : { *(.bss*) *(COMMON) }
+    end = .;
+}
+"""
+ARM_CC, QEMU = shutil.which("arm-none-eabi-gcc"), shutil.which("qemu-system-arm")
+
+
+def numbers(values):
+    return ", ".join(f"{float(v)!r}f" for v in values)
+
+
+@pytest.mark.skipif(ARM_CC is None or QEMU is None, reason="there is no arm-none-eabi-gcc, or no qemu-system-arm")
+def test_a_microcontroller_predicts(tmp_path):
+    model, x = built("nested"), samples("nested", 1)
+    model.to_c(tmp_path / "model.c")
+    (tmp_path / "main.c").write_text(FIRMWARE % (numbers(x[0]), numbers(model.predict(x, verbose=0)[0])))
+    (tmp_path / "map.ld").write_text(MAP)
+    cpu = ("-mcpu=cortex-m3", "-mthumb", "-Os")
+    command(ARM_CC, *cpu, *STRICT, "-c", "model.c", folder=tmp_path)
+    link = ("-nostartfiles", "--specs=nosys.specs", "-T", "map.ld")
+    command(ARM_CC, *cpu, *link, "main.c", "model.o", "-lm", "-o", "main.elf", folder=tmp_path)
+    machine = ("-M", "mps2-an385", "-display", "none", "-serial", "none", "-monitor", "none", "-semihosting")
+    done = subprocess.run(
+        [QEMU, *machine, "-kernel", "main.elf"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "all outputs are right" in done.stdout + done.stderr
 
 
 @needs_compiler
@@ -179,6 +237,44 @@ def test_what_is_no_number_stays_so(compiled):
         x, y, work = np.full(12, np.nan, np.float32), np.zeros(12, np.float32), np.zeros(12, np.float32)
         getattr(library, f"float32_{name}_predict")(*(ctypes.c_void_p(a.ctypes.data) for a in (x, y, work)))
         assert np.isnan(y[: 6 if name.endswith("_glu") else 12]).all(), name
+
+
+def loaded(model, folder):
+    """The model's function in C, on a batch."""
+    model.to_c(folder / "model.c")
+    command(CC, *STRICT, "-O1", "-shared", "-fPIC", "model.c", "-o", "model.so", "-lm", folder=folder)
+    predict = ctypes.CDLL(folder / "model.so").model_predict
+    sizes = macros((folder / "model.h").read_text())
+
+    def run(x):
+        y, work = np.zeros((len(x), sizes["OUTPUTS"]), np.float32), np.zeros(sizes["WORK"], np.float32)
+        for row, made in zip(x, y, strict=True):
+            predict(*(ctypes.c_void_p(a.ctypes.data) for a in (row, made, work)))
+        return y
+
+    return run
+
+
+@needs_compiler
+def test_frozen_layers_and_shared_ones_are_written_with_their_own_weights(tmp_path, rng):
+    """Their weights lie in other places than those that learn."""
+    x = rng.normal(size=(8, 4)).astype(np.float32)
+    base = fastnn.Sequential([layers.Input((4,)), layers.Dense(5, "tanh"), layers.BatchNormalization()], seed=1)
+    base.trainable = False
+    whole = fastnn.Sequential([base, layers.Dense(2)], seed=2)
+    whole.compile("adam", "mse")
+    whole.fit(x, x[:, :2], epochs=2, verbose=0)
+    for number, model in enumerate((whole, base)):
+        (tmp_path / str(number)).mkdir()
+        np.testing.assert_allclose(loaded(model, tmp_path / str(number))(x), model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_the_example_runs(sources, capsys):
+    runpy.run_path(str(sources / "examples" / "export.py"))["main"]()
+    said = capsys.readouterr().out
+    assert "points.c: a neural network, written by fastnn" in said
+    if CC:
+        assert float(re.search(r"C differs by at most (\S+)", said)[1]) < 1e-6
 
 
 @needs_compiler
