@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -92,7 +93,9 @@ def info() -> None:
 
 
 def demo() -> None:
-    """Train on spirals."""
+    """Train on spirals, save and load."""
+    cpu = fastnn.cpu_info()
+    print(f"fastnn {fastnn.__version__} on {cpu['isa']} with {cpu['threads']} thread(s)\n")
     rng = np.random.default_rng(1)
     kind = np.repeat(np.arange(3), 1000)
     radius = np.tile(np.linspace(0.05, 1, 1000), 3)
@@ -107,7 +110,12 @@ def demo() -> None:
     stopping = callbacks.EarlyStopping(patience=10, restore_best_weights=True)
     model.fit(x[:2400], kind[:2400], epochs=30, validation_data=(x[2400:], kind[2400:]), callbacks=[stopping])
     _, accuracy = model.evaluate(x[2400:], kind[2400:], verbose=0)
-    print(f"accuracy {accuracy:.1%} on points held out")
+    print(f"\naccuracy {accuracy:.1%} on points held out")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "spirals.fnn")
+        model.save(path)
+        same = np.array_equal(fastnn.load(path)(x), model(x))
+        print(f"saved in {os.path.getsize(path)} bytes, and loaded with the same output: {same}")
 
 
 # -------------------------------------------------------------------------------------------------------------- train
@@ -137,6 +145,10 @@ def train(
     table = _tables.read(data, header, _separator(separator))
     kind = "a header" if table.header else f"no header: its columns are called 1 to {len(table.names)}"
     notes.append(f"{data}: {len(table.rows)} rows, {len(table.names)} columns, {kind}")
+    if header is None and not table.header and target in table.rows[0]:
+        raise ValueError(
+            f"{data}: the first row has a number, and was taken for data; if it has the names, add --header"
+        )
     table = _with_target(table, _validate.choice(target, "--target", table.names), notes)
     wanted = _tables.target_of(table, target, problem, notes)
     fitted, held = _split(table, wanted, held_out, seed, notes)

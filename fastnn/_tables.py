@@ -255,7 +255,7 @@ def target_of(table: Table, name: str, problem: str, notes: list[str]) -> Target
     numeric = is_quantity(cells)
     whole = numeric and all(re.fullmatch(r"-?\d+", value) for value in values)
     if problem == "auto":
-        few = len(values) <= min(MOST_CLASSES, len(cells) // 3)
+        few = len(values) <= max(2, min(MOST_CLASSES, len(cells) // 3))
         problem = "classes" if not numeric or (whole and few) else "regression"
     if problem == "regression":
         if not numeric:

@@ -208,7 +208,11 @@ def test_text_alone_needs_to_be_told_whether_it_has_a_header(here, capsys):
     said = run(capsys, "train", "a.csv", "--target", 2, "--no-header", "--epochs", 1)
     assert "20 rows, 2 columns, no header" in said and "(no, yes)" in said
     write("b.csv", [["2019", "2020"], *([i % 7, i % 2] for i in range(30))])
-    assert "'2020': one of" in run(capsys, "train", "b.csv", "--header", "--target", 2020, "--epochs", 1)
+    said = run(capsys, "train", "b.csv", "--target", 2020)
+    assert "the first row has a number, and was taken for data; if it has the names, add --header" in said
+    assert "'2020': one of 2 classes (0, 1)" in run(
+        capsys, "train", "b.csv", "--header", "--target", 2020, "--epochs", 1
+    )
 
 
 def test_columns_that_tell_nothing_are_left_out_and_said(here, capsys):
@@ -436,7 +440,7 @@ def test_info(capsys):
 def test_demo(capsys):
     said = run(capsys, "demo")
     assert "Total params: 4,547" in said
-    assert float(said.split("accuracy ")[-1].split("%")[0]) > 90
+    assert float(said.split("accuracy ")[-1].split("%")[0]) > 90 and "loaded with the same output: True" in said
 
 
 def test_it_runs_as_a_module():
