@@ -75,7 +75,7 @@ class Graph:
         self.whole_numbers = whole_numbers  # whether the input is: where the first thing done is to look rows up
         self.nodes: list[tuple[str, tuple[str, ...], tuple[str, ...], str, dict[str, Any]]] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
-        self.names = {"input", "output"}
+        self.names: set[str] = set()
         self.layer = ""
 
     @property

@@ -128,6 +128,13 @@ def test_numbers_are_standardised_and_text_is_spread():
     np.testing.assert_array_equal(c.numbers(table, []), [[1, 0], [0, 1], [1, 0]])
 
 
+def test_a_missing_number_is_the_median():
+    table = _tables.Table("t", ["n"], [["1"], ["2"], ["9"], [""]], [2, 3, 4, 5], True, ",")
+    column = _tables.column_of(table, "n", [])
+    filled = np.array([1, 2, 9, 2])
+    np.testing.assert_allclose(column.numbers(table, [])[:, 0], (filled - filled.mean()) / filled.std())
+
+
 def test_large_numbers_that_differ_little_stay_apart(here, capsys):
     write("a.csv", [["day", "y"], *([str(20260000000 + i), "late" if i > 20 else "early"] for i in range(40))])
     said = run(capsys, "train", "a.csv", "--target", "y", "--learning-rate", 0.02)

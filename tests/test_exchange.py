@@ -215,8 +215,18 @@ def test_from_torch_and_back_is_the_same_module(torch):
     assert [p.requires_grad for p in again.parameters()] == [False, False, True]
 
 
+def test_the_moving_statistics_move_on(torch):
+    """PyTorch's momentum is the share of the new, ours that of the old."""
+    theirs = torch_model(torch, "batch_norm", np.dtype(np.float64)).train()
+    ours = fastnn.Sequential.from_torch(theirs)
+    ours.compile("sgd", "mse")
+    x = inputs("", (4,))
+    ours.train_on_batch(x, x)
+    theirs(torch.tensor(x))
+    np.testing.assert_allclose(ours.layers[0].moving_mean, theirs[0].running_mean.numpy(), rtol=1e-10)
+
+
 def test_training_goes_on_the_same(torch):
-    """The moving statistics' momentum and the gradients are carried over, not just the output."""
     n = torch.nn
     theirs = n.Sequential(n.Linear(3, 4), n.Tanh(), n.Linear(4, 1)).double()
     ours = fastnn.Sequential.from_torch(theirs)
@@ -308,9 +318,9 @@ def test_to_torch(name, dtype, torch):
 
 
 def test_what_a_norm_lacks_does_not_learn(torch):
-    model = fastnn.Sequential([layers.Input((3,)), layers.BatchNormalization(center=False), layers.Dense(1)])
-    module = model.to_torch()
-    assert [p.requires_grad for p in module.parameters()] == [True, False, True, True]
+    norms = [layers.BatchNormalization(center=False), layers.BatchNormalization(scale=False)]
+    module = fastnn.Sequential([layers.Input((3,)), *norms, layers.LayerNormalization(scale=False)]).to_torch()
+    assert [p.requires_grad for p in module.parameters()] == [True, False, False, True, False, True]
     assert module[0].momentum == pytest.approx(0.01) and int(module[0].num_batches_tracked) == 0
 
 
