@@ -51,6 +51,8 @@ def test_the_file_says_what_it_is(tmp_path):
     assert session.get_inputs()[0].shape == ["batch", 6] and session.get_outputs()[0].shape == ["batch", 2]
     assert run(session, np.zeros((0, 6))).shape == (0, 2)
     assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+    _, session = exported(built("reshape"), tmp_path)
+    assert run(session, np.zeros((0, 12))).shape == (0, 3, 2)
 
 
 def test_numbers_of_rows_are_whole_in_front(tmp_path):
