@@ -627,6 +627,63 @@ class Sequential(Training):
         self._need_built()
         files.load_weights(self, filepath)
 
+    # -------------------------------------------------------------------------------------------------------- exports
+
+    def to_onnx(self, filepath: Any) -> None:
+        """Write the model as an ONNX file, for onnxruntime and its kin: opset 17, with a batch of any size.
+
+        Needs the package onnx. Layers act as they do in `predict`; one that is written in Python is refused.
+        """
+        from fastnn import _onnx
+
+        self._refuse_while_fitted()
+        self._need_built()
+        _onnx.save(self, filepath)
+
+    def to_c(self, filepath: Any) -> None:
+        """Write the model as one C99 file, ``*.c``, with a header beside it: a function that predicts one sample.
+
+        It needs nothing but <math.h>, allocates nothing and writes to what it is handed alone. Its first comment says
+        how much memory it takes. Layers act as they do in `predict`; one that is written in Python is refused.
+        """
+        from fastnn import _c_export
+
+        self._refuse_while_fitted()
+        self._need_built()
+        _c_export.save(self, filepath)
+
+    @classmethod
+    def from_keras(cls, keras_model: Any) -> Self:
+        """The model that a built keras.Sequential is, with copies of its weights. Not compiled."""
+        from fastnn import _exchange
+
+        model: Self = _exchange.from_keras(cls, keras_model)
+        return model
+
+    @classmethod
+    def from_torch(cls, module: Any, input_shape: Sequence[int] | None = None) -> Self:
+        """The model that a torch.nn.Sequential is, with copies of its weights. Not compiled.
+
+        `input_shape` is that of one sample; it can be left out where the modules tell it, as Linear does.
+        """
+        from fastnn import _exchange
+
+        model: Self = _exchange.from_torch(cls, module, input_shape)
+        return model
+
+    def to_torch(self) -> Any:
+        """A torch.nn.Sequential of the same layers, with copies of the weights, in `eval` mode."""
+        from fastnn import _exchange
+
+        self._refuse_while_fitted()
+        self._need_built()
+        return _exchange.to_torch(self)
+
+    def _repr_html_(self) -> str:
+        from fastnn._html import model_table
+
+        return model_table(self)
+
     def __getstate__(self) -> dict[str, Any]:
         self._refuse_in_fit("copy")
         own = ("_engine", "_building", "_lock", "_trainables", "_fixed", "_gradients", "_last_op", "_flags")

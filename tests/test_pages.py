@@ -88,6 +88,16 @@ def test_the_snippet_of_the_readme(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(fastnn.load("model.fastnn")(names["x"]), names["model"](names["x"]))
 
 
+def test_the_snippets_on_exporting(tmp_path, monkeypatch):
+    for package in ("onnx", "onnxruntime", "keras", "torch"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    run("exporting.md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.c", "model.h", "model.onnx"]
+    printed = re.search(r"```text\n(.*?)```", (DOCS / "exporting.md").read_text("utf-8"), re.DOTALL)[1]
+    assert printed in (tmp_path / "model.c").read_text()
+
+
 def test_the_demo_shows_what_it_says(capsys):
     demo = runpy.run_path(str(DOCS.parent / "examples" / "demo.py"))
     demo["main"]()

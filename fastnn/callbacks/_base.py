@@ -193,6 +193,11 @@ class History(Callback):
         self.epoch = list(state["epoch"])
         self.history = {name: list(values) for name, values in state["history"].items()}
 
+    def _repr_html_(self) -> str:
+        from fastnn._html import history_table
+
+        return history_table(self)
+
 
 class LambdaCallback(Callback):
     """A callback made of functions.
