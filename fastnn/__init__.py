@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         optimizers,
         reference,
         regularizers,
+        sklearn,  # noqa: F401  (see _OPTIONAL)
         utils,
     )
     from fastnn._random import set_seed
@@ -80,11 +81,12 @@ _HOMES = {
     "models": ("Sequential",),
     "optimizers": ("Optimizer",),
 }
+_OPTIONAL = ("sklearn",)  # modules that need another library: not among what ``from fastnn import *`` brings
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _OPTIONAL:
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
     module = importlib.import_module(f"fastnn.{_HOME.get(name, name)}")
     value = getattr(module, name) if name in _HOME else module
@@ -93,4 +95,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_OPTIONAL})

@@ -85,7 +85,7 @@ class Descent:
         self.plan.reset()
         if self.other is not None:
             self.other.reset()
-        self.counted = self.penalties = self.constants = 0.0
+        self.counted = self.penalties = 0.0
 
     # --------------------------------------------------------------------------------------------------------- an epoch
 
@@ -97,7 +97,7 @@ class Descent:
         for batches, held in self.samples.blocks(order):
             self.bound = None
             for first, end, total in self.pieces(batches, held):
-                self.count(batches, held, first, end, total)
+                self.counted += min(end * batches.size, batches.n) - first * batches.size
                 number = self.steps(batches, first, end, self.alpha / total, ahead, callbacks, number)
                 if self.network.stop_training:
                     return self.loss()
@@ -116,20 +116,6 @@ class Descent:
         for i, total in enumerate(np.add.reduceat(weights, np.arange(0, n, size))):
             if total > 0:
                 yield i, i + 1, float(total)
-
-    def count(self, batches: Batches, held: Order, first: int, end: int, total: float) -> None:
-        """What does not depend on the weights: how many samples, and the constants of the reported loss."""
-        rows = slice(first * batches.size, min(end * batches.size, batches.n))
-        size = rows.stop - rows.start
-        self.counted += size
-        constants = self.objective.constants
-        if constants is None:
-            return
-        here = rows if held is None else held[rows]
-        if self.samples.weights is None:
-            self.constants += float(constants[here].sum())
-        else:
-            self.constants += float(constants[here] @ self.samples.weights[here]) * size / total
 
     def steps(
         self, batches: Batches, first: int, end: int, share: float, ahead: int | None, callbacks: Any, number: int
@@ -165,7 +151,7 @@ class Descent:
                 metric = self.plan.all_metrics[0].state
                 self.penalties += fast - factor * 0.5 * float(metric[0])
             total = (total - self.penalties) / factor + self.penalties
-        return (total + self.constants) / self.counted
+        return total / self.counted
 
     # -------------------------------------------------------------------------------------------- the corrected penalty
 

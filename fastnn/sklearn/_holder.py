@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator  # type: ignore[import-untyped,unused-ignore]
@@ -142,4 +142,4 @@ def outputs_of(network: Sequential, x: Any) -> FloatArray:
         return network.predict(x, verbose=0)
     rows = max(1, DENSE_BYTES // (8 * max(1, x.shape[1])))
     parts = [network.predict(x[i : i + rows].toarray(), verbose=0) for i in range(0, x.shape[0], rows)]
-    return np.concatenate(parts)
+    return cast("FloatArray", np.concatenate(parts))

@@ -31,10 +31,6 @@ class Cost:
     def __init__(self, network: Sequential, objective: Objective, samples: Samples, alpha: float) -> None:
         self.network, self.objective, self.samples, self.alpha = network, objective, samples, alpha
         self.total = float(samples.n if samples.weights is None else samples.weights.sum())
-        self.constant = 0.0
-        if objective.constants is not None:
-            weights = np.ones(samples.n) if samples.weights is None else samples.weights
-            self.constant = float(objective.constants @ weights) / self.total
 
     def __call__(self, flat: Doubles) -> tuple[float, Doubles]:
         network = self.network
@@ -58,7 +54,7 @@ class Cost:
         if self.objective.reports_mean and self.objective.factor > 1:
             penalty = 0.5 * self.alpha / self.total * squares(self.network)
             loss = (loss - penalty) / self.objective.factor + penalty
-        return loss + self.constant
+        return loss
 
 
 def minimise(cost: Cost, max_iter: int, max_fun: int, tol: float, heard: Callable[[int, float], None] | None) -> Ending:

@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import Sequential, layers, regularizers
 from fastnn.layers import Dense, Layer
 
-NORMS = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
+MOMENTUM = 0.9  # of moving statistics: few samples make few steps, and Keras's 0.99 needs hundreds
 
 
 class Design(NamedTuple):
@@ -33,12 +33,18 @@ def build(design: Design, share: float, seed: int) -> Sequential:
             stack.append(Dense(units, activation, kernel_regularizer=penalty, name=f"hidden_{i + 1}"))
         else:
             stack.append(Dense(units, kernel_regularizer=penalty, name=f"hidden_{i + 1}"))
-            stack.append(NORMS[normalization](name=f"normalization_{i + 1}"))
+            stack.append(_norm(normalization, f"normalization_{i + 1}"))
             stack.append(layers.Activation(activation, name=f"activation_{i + 1}"))
         if rate:
             stack.append(layers.Dropout(rate, name=f"dropout_{i + 1}"))
     stack.append(Dense(outputs, design.output, kernel_regularizer=penalty, name="output"))
     return Sequential(stack, name="mlp", seed=seed, dtype=design.dtype)
+
+
+def _norm(kind: str, name: str) -> Layer:
+    if kind == "batch":
+        return layers.BatchNormalization(momentum=MOMENTUM, name=name)
+    return layers.LayerNormalization(name=name)
 
 
 def denses(network: Sequential) -> list[Dense]:
