@@ -5,9 +5,11 @@ import doctest
 import importlib
 import pickle
 import re
+import runpy
 import subprocess
 import sys
 import threading
+import types
 import warnings
 
 import numpy as np
@@ -26,7 +28,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 import fastnn
 from fastnn import activations, callbacks, losses
@@ -181,25 +182,6 @@ def test_single_precision():
 # ------------------------------------------------------------------------------------------------ scikit-learn's tools
 
 
-@pytest.mark.parametrize(
-    "estimator",
-    [
-        MLPClassifier(),
-        MLPRegressor(),
-        MLPClassifier(solver="lbfgs", normalization="layer", activation="gelu", max_iter=40),
-        MLPRegressor(solver="sgd", learning_rate_init=0.02, loss="huber", normalization="layer", n_threads=1),
-    ],
-)
-def test_check_estimator(estimator):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        results = check_estimator(estimator, on_skip=None)
-    assert len(results) > 50
-    assert {result["status"] for result in results} <= {"passed", "skipped"}
-    assert sum(result["status"] == "skipped" for result in results) <= 2
-    assert not any(result["expected_to_fail"] for result in results)
-
-
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_grid_search(backend):
     pipeline = make_pipeline(
@@ -343,7 +325,9 @@ def by_hand(estimator, x):
 
 
 def test_an_activation_for_each_layer():
-    one = MLPRegressor("squared_error", (6, 5, 4), ["tanh", "gelu", "softplus"], solver="lbfgs", random_state=0)
+    one = MLPRegressor(
+        "squared_error", (6, 5, 4), ["tanh", "gelu", "softplus"], solver="lbfgs", max_iter=60, random_state=0
+    )
     one.fit(X, TARGETS["number"])
     np.testing.assert_allclose(one.predict(X), by_hand(one, X)[:, 0], rtol=1e-10)
     assert one.score(X, TARGETS["number"]) > 0.95
@@ -786,8 +770,8 @@ def test_what_has_not_converged_says_so(solver):
     assert caught[0].filename == __file__  # it points at who called
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def run(code, *arguments):
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_without_scikit_learn_it_says_what_to_install():
@@ -801,6 +785,60 @@ def test_fastnn_itself_does_not_import_it():
     code = "import sys, fastnn; fastnn.Sequential; before = 'sklearn' in sys.modules; fastnn.sklearn.MLPClassifier; "
     done = run(code + "print(before, 'sklearn' in sys.modules)")
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_the_page(sources, capsys):
+    page = (sources / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert names["accuracy"] > 0.95 and names["best"] > 0.95
+    assert 0.87 < names["share"] < 0.93
+    assert "Total params: 6,570" in capsys.readouterr().out
+    surplus = set(MLPClassifier().get_params()) | set(MLPRegressor().get_params())
+    for name in surplus - set(theirs.MLPRegressor().get_params()):
+        assert f"`{name}=" in page, f"docs/scikit-learn.md does not explain {name}"
+
+
+def test_the_example_of_tuning(sources, capsys):
+    """With something that looks like Optuna: a trial that is given up, and one that is not."""
+    example = runpy.run_path(str(sources / "examples" / "tuning.py"))
+    fake = types.SimpleNamespace(TrialPruned=type("TrialPruned", (Exception,), {}))
+    example["objective"].__globals__["optuna"] = fake
+
+    class Trial:
+        def __init__(self, pruned):
+            self.pruned, self.scores = pruned, []
+
+        def suggest_int(self, name, low, high, log=False):
+            return low
+
+        def suggest_float(self, name, low, high, log=False):
+            return low
+
+        def suggest_categorical(self, name, choices):
+            return choices[0]
+
+        def report(self, score, epoch):
+            assert epoch == len(self.scores)
+            self.scores.append(score)
+
+        def should_prune(self):
+            return len(self.scores) == self.pruned
+
+    trial = Trial(99)
+    assert example["objective"](trial) == max(trial.scores) > 0.5
+    assert len(trial.scores) == 15
+    trial = Trial(3)
+    with pytest.raises(fake.TrialPruned):
+        example["objective"](trial)
+    assert len(trial.scores) == 3
+
+
+def test_the_example_says_what_it_needs(sources):
+    code = "import sys, runpy; sys.modules['optuna'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = run(code, str(sources / "examples" / "tuning.py"))
+    assert done.stdout == "This example needs Optuna; install it with: pip install optuna\n", done.stderr
 
 
 @pytest.mark.parametrize("name", ["sklearn", "sklearn._estimators"])

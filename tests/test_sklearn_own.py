@@ -1,16 +1,20 @@
-"""scikit-learn's own tests of its MLPClassifier and MLPRegressor, run on fastnn's."""
+"""scikit-learn's own tests of its MLPClassifier and MLPRegressor, and its checks of any estimator, run on fastnn's."""
 
 import importlib.util
 import inspect
+import re
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sklearn", minversion="1.9")  # the tests are those of the arguments that it has
 import sklearn.neural_network
+from sklearn.utils.estimator_checks import check_estimator
 
 import fastnn.sklearn
+from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 FILE = Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
 if not FILE.exists():
@@ -58,3 +62,23 @@ def test_it_is_ours_that_was_tested():
 @pytest.mark.parametrize("name", PRIVATE)
 def test_what_is_left_out_is_private(name):
     assert "mlp._" in inspect.getsource(TESTS[name])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MLPClassifier(),
+        MLPRegressor(),
+        MLPClassifier((8,), "gelu", normalization="layer", learning_rate_init=0.02),
+    ],
+)
+def test_check_estimator(estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator, on_skip=None)
+    assert len(results) > 50
+    assert {result["status"] for result in results} <= {"passed", "skipped"}
+    for result in results:  # what is skipped is for other libraries, or another kind of classifier
+        reason = str(result["exception"])
+        assert result["status"] == "passed" or re.search("not installed|SCIPY_ARRAY_API|decision_function", reason)
+    assert not any(result["expected_to_fail"] for result in results)
