@@ -13,7 +13,7 @@ True
 """
 
 try:
-    import sklearn as _sklearn  # type: ignore[import-untyped,unused-ignore]  # noqa: F401  (is it there?)
+    import sklearn as _sklearn  # noqa: F401  (whether it is there)
 except ImportError as _error:
     raise ImportError(
         "fastnn.sklearn needs scikit-learn, which is not installed; install it with: pip install 'fastnn[sklearn]'"

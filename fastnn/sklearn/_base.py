@@ -5,10 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped,unused-ignore]
-from sklearn.model_selection import train_test_split  # type: ignore[import-untyped,unused-ignore]
-from sklearn.utils import check_random_state, column_or_1d, shuffle  # type: ignore[import-untyped,unused-ignore]
-from sklearn.utils.validation import (  # type: ignore[import-untyped,unused-ignore]
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import (
     check_array,
     check_is_fitted,
     validate_data,
@@ -47,7 +47,6 @@ class BasePerceptron(NetworkHolder):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     best_loss_: float | None
-    _far_better: bool
     _best_weights: list[Any]
 
     # ---------------------------------------------------------------------------------------- what an estimator defines
@@ -268,27 +267,17 @@ class BasePerceptron(NetworkHolder):
         self.n_iter_ = 0
         for epoch in range(self.max_iter):
             if self.shuffle:
-                order = shuffle(order, random_state=random)
+                drawn = np.arange(n)
+                random.shuffle(drawn)
+                order = order[drawn]  # as sklearn.utils.shuffle has it
             if calls is not None:
                 calls.on_epoch_begin(epoch)
-            finite = True
-            try:
-                self.loss_ = descent.epoch(order if self.shuffle else None, calls)
-            except NotFinite as error:
-                if not self.early_stopping:
-                    raise ValueError(f"{NOT_FINITE} (Epoch {epoch + 1}: {error})") from error
-                finite, self.loss_ = False, float("nan")
-            self.n_iter_ += 1
-            self.t_ += n
-            self.loss_curve_.append(self.loss_)
-            if self.verbose:
-                print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+            self._one_epoch(descent, order if self.shuffle else None, epoch, calls)
             logs = {"loss": self.loss_}
             if data.held is not None:
-                logs["val_score"] = self._measure(network, data.held) if finite else float("nan")
-                self._note_score(network, logs["val_score"])
-            self._note_progress(logs)
-            if not finite:
+                logs["val_score"] = self._measure(network, data.held)
+            self._note(network, logs)
+            if not np.isfinite(self.loss_):
                 warn(
                     f"The loss of epoch {epoch + 1} is not finite: training ends with the best weights before it. A "
                     "lower learning_rate_init or scaled inputs are the usual cures",
@@ -308,31 +297,45 @@ class BasePerceptron(NetworkHolder):
                     ConvergenceWarning,
                 )
 
+    def _one_epoch(self, descent: Descent, order: Any, epoch: int, calls: Any) -> None:
+        """Train, and note the loss: NaN where it is not finite and there are better weights to go back to."""
+        try:
+            self.loss_ = descent.epoch(order, calls)
+        except NotFinite as error:
+            if not self.early_stopping:
+                raise ValueError(f"{NOT_FINITE} (Epoch {epoch + 1}: {error})") from error
+            self.loss_ = float("nan")
+        self.n_iter_ += 1
+        self.t_ += descent.samples.n
+        self.loss_curve_.append(self.loss_)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+
     def _measure(self, network: Sequential, held: tuple[Any, Any, Any]) -> float:
-        """The score on samples that were set aside; NaN where an output is not finite."""
+        """The score on samples that were set aside; NaN where the loss or an output is not finite."""
         x, y, weights = held
         output = outputs_of(network, x)
-        if not np.isfinite(output).all():
+        if not (np.isfinite(self.loss_) and np.isfinite(output).all()):
             return float("nan")
         return float(self._score_of(y, self._decode(output), weights))
 
-    def _note_score(self, network: Sequential, score: float) -> None:
-        assert self.validation_scores_ is not None
-        assert self.best_validation_score_ is not None
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        self._far_better = not score < self.best_validation_score_ + self.tol
-        if score > self.best_validation_score_:
-            self.best_validation_score_ = score
-            if self.early_stopping:
-                self._best_weights = network.get_weights()
-
-    def _note_progress(self, logs: dict[str, float]) -> None:
-        """Count the epochs in a row that made nothing better by tol: the score, or without early stopping the loss."""
-        if self.early_stopping:
-            better = self._far_better
-        else:
+    def _note(self, network: Sequential, logs: dict[str, float]) -> None:
+        """Keep what an epoch came to, and count those in a row that made nothing better by tol: the score where
+        training stops early, else the loss."""
+        better = False
+        if "val_score" in logs:
+            score = logs["val_score"]
+            assert self.validation_scores_ is not None
+            assert self.best_validation_score_ is not None
+            self.validation_scores_.append(score)
+            if self.verbose:
+                print(f"Validation score: {score:f}")
+            better = not score < self.best_validation_score_ + self.tol
+            if score > self.best_validation_score_:
+                self.best_validation_score_ = score
+                if self.early_stopping:
+                    self._best_weights = network.get_weights()
+        if not self.early_stopping:
             assert self.best_loss_ is not None
             better = not logs["loss"] > self.best_loss_ - self.tol
             self.best_loss_ = min(self.best_loss_, logs["loss"])

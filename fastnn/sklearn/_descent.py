@@ -85,7 +85,7 @@ class Descent:
         self.plan.reset()
         if self.other is not None:
             self.other.reset()
-        self.counted = self.penalties = 0.0
+        self.penalties = 0.0
 
     # --------------------------------------------------------------------------------------------------------- an epoch
 
@@ -97,7 +97,6 @@ class Descent:
         for batches, held in self.samples.blocks(order):
             self.bound = None
             for first, end, total in self.pieces(batches, held):
-                self.counted += min(end * batches.size, batches.n) - first * batches.size
                 number = self.steps(batches, first, end, self.alpha / total, ahead, callbacks, number)
                 if self.network.stop_training:
                     return self.loss()
@@ -139,19 +138,17 @@ class Descent:
 
     def loss(self) -> float:
         """The mean of the batches' losses by their sizes, as scikit-learn reports it."""
-        fast, _ = self.plan.trainer().sums
+        fast, samples = self.plan.trainer().sums
         total = fast
         if self.other is not None:
-            total += self.other.sums[0]
-        if not self.counted:
-            return 0.0
+            total, samples = total + self.other.sums[0], samples + self.other.sums[1]
         if self.objective.reports_mean and self.objective.factor > 1:
             factor = self.objective.factor
             if self.share:  # only without weights: the metric's mean is that of the samples
                 metric = self.plan.all_metrics[0].state
                 self.penalties += fast - factor * 0.5 * float(metric[0])
             total = (total - self.penalties) / factor + self.penalties
-        return total / self.counted
+        return total / samples
 
     # -------------------------------------------------------------------------------------------- the corrected penalty
 

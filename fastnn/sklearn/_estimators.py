@@ -3,12 +3,12 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin  # type: ignore[import-untyped,unused-ignore]
-from sklearn.metrics import accuracy_score, r2_score  # type: ignore[import-untyped,unused-ignore]
-from sklearn.preprocessing import LabelBinarizer  # type: ignore[import-untyped,unused-ignore]
-from sklearn.utils.class_weight import compute_sample_weight  # type: ignore[import-untyped,unused-ignore]
-from sklearn.utils.metaestimators import available_if  # type: ignore[import-untyped,unused-ignore]
-from sklearn.utils.multiclass import type_of_target, unique_labels  # type: ignore[import-untyped,unused-ignore]
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn import losses
 from fastnn.sklearn import _objectives

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator  # type: ignore[import-untyped,unused-ignore]
+from sklearn.base import BaseEstimator
 
 import fastnn
 from fastnn import Sequential, metrics, optimizers
@@ -14,6 +14,8 @@ from fastnn._validate import FloatArray
 from fastnn.sklearn._descent import DENSE_BYTES
 from fastnn.sklearn._network import Design, build, denses, put
 from fastnn.sklearn._objectives import Objective
+
+FEW = 256  # samples that are predicted without the preparations of predict
 
 
 class Made(NamedTuple):
@@ -139,7 +141,7 @@ class Threads:
 def outputs_of(network: Sequential, x: Any) -> FloatArray:
     """The network's output; sparse rows are made dense some at a time."""
     if not hasattr(x, "toarray"):
-        return network.predict(x, verbose=0)
+        return network(x) if len(x) <= FEW else network.predict(x, verbose=0)
     rows = max(1, DENSE_BYTES // (8 * max(1, x.shape[1])))
     parts = [network.predict(x[i : i + rows].toarray(), verbose=0) for i in range(0, x.shape[0], rows)]
     return cast("FloatArray", np.concatenate(parts))

@@ -59,7 +59,7 @@ class Cost:
 
 def minimise(cost: Cost, max_iter: int, max_fun: int, tol: float, heard: Callable[[int, float], None] | None) -> Ending:
     """Leave the network at the best weights that were found. `heard` is told of each iteration's loss."""
-    from scipy.optimize import minimize  # type: ignore[import-untyped,unused-ignore]
+    from scipy.optimize import minimize
 
     network = cost.network
     count = 0
