@@ -796,11 +796,16 @@ def run(code, *arguments):
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_without_scikit_learn_it_says_what_to_install():
-    code = "import sys; sys.modules['sklearn'] = None; import fastnn; fastnn.Sequential; import fastnn.sklearn"
-    done = run(code)
-    assert done.returncode
-    assert "needs scikit-learn, which is not installed; install it with: pip install 'fastnn[sklearn]'" in done.stderr
+@pytest.mark.parametrize(
+    "there, said",
+    [
+        ("None", "needs scikit-learn, which is not installed; install it with: pip install 'fastnn[sklearn]'"),
+        ("types.SimpleNamespace(__version__='1.5.2')", "needs scikit-learn 1.6 or later, and 1.5.2 is installed"),
+    ],
+)
+def test_without_scikit_learn_it_says_what_to_install(there, said):
+    done = run(f"import sys, types; sys.modules['sklearn'] = {there}; import fastnn; fastnn.Sequential; fastnn.sklearn")
+    assert done.returncode and said in done.stderr
 
 
 def test_fastnn_itself_does_not_import_it():
