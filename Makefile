@@ -62,7 +62,7 @@ check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stu
 	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint fastnn/_core
 	$(BIN)/mypy
-	$(BIN)/stubtest --allowlist requirements/stubtest-allowed.txt --ignore-unused-allowlist \
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist requirements/stubtest-allowed.txt --ignore-unused-allowlist \
 	    $(patsubst fastnn/_core/%.pyx,fastnn._core.%,$(wildcard fastnn/_core/*.pyx))
 	$(BIN)/clang-format --dry-run --Werror $(CLANG_FORMAT_FILES)
 

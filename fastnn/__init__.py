@@ -24,7 +24,13 @@ from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from fastnn import callbacks, metrics, reference, utils
+    from fastnn import (
+        callbacks,
+        metrics,
+        reference,
+        sklearn,  # noqa: F401  (no part of `from fastnn import *`, as it needs scikit-learn)
+        utils,
+    )
     from fastnn._explain import explain
     from fastnn.files import load
 
@@ -69,6 +75,7 @@ __getattr__, __dir__ = lazily(
         "files": ["load"],
         "metrics": ["metrics"],
         "reference": ["reference"],
+        "sklearn": ["sklearn"],
         "utils": ["utils"],
     },
 )
