@@ -1,0 +1,9 @@
+"""What is wrong with a network: are its gradients right, do they arrive, which rate, and what to change.
+
+All of them work on copies: the model that is passed, its optimizer and its counters stay as they are.
+"""
+
+from fastnn.diagnostics._check import GradientCheck, ParameterCheck, check_gradients
+from fastnn.diagnostics._flow import GradientFlow, LayerFlow, gradient_flow
+
+__all__ = ["GradientCheck", "GradientFlow", "LayerFlow", "ParameterCheck", "check_gradients", "gradient_flow"]

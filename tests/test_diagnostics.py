@@ -1,0 +1,368 @@
+"""Gradient checks, gradient flow, rate range tests and diagnoses, against closed forms, planted errors and NumPy."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import layers, losses, regularizers
+from fastnn.diagnostics import check_gradients, gradient_flow
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(12, 4)), rng.normal(size=(12, 3))
+
+
+def model_of(*parts, loss="mse", optimizer="sgd", **options):
+    model = fastnn.Sequential(list(parts), seed=0, **options)
+    model.compile(optimizer, loss, metrics=["mae"])
+    return model
+
+
+def state_of(model):
+    """All that the steps to come depend on, as bytes."""
+
+    def flat(value):
+        if isinstance(value, dict):
+            return {key: flat(one) for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [flat(one) for one in value]
+        return np.asarray(value).tobytes() if isinstance(value, np.ndarray) else value
+
+    return flat(model.training_state())
+
+
+# ------------------------------------------------------------------------------------------------------ check_gradients
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_right_gradients_are_right(data, dtype, training):
+    x, _ = data
+    model = model_of(
+        layers.Dense(6, "relu"),
+        layers.Residual([layers.Dense(6, "tanh"), layers.Dropout(0.3)]),
+        layers.Parallel([layers.Dense(3), layers.Dense(3, "gelu", kernel_regularizer="l2")], merge="concatenate"),
+        layers.BatchNormalization(),
+        layers.PReLU(),
+        layers.Dense(4, "softmax", activity_regularizer=regularizers.L2(0.1)),
+        loss="sparse_categorical_crossentropy", dtype=dtype,
+    )  # fmt: skip
+    y = np.arange(12) % 4
+    check = check_gradients(model, x, y, sample_weight=np.linspace(0.5, 2, 12), training=training)
+    assert check.ok and check.inputs.ok and check.inputs.checked == 48
+    model.build((None, 4))
+    assert [one.name for one in check.parameters] == [v.path for v in model._variables() if v.in_trainables]
+    assert all(one.error < 1e-5 and one.checked > 0 for one in [*check.parameters, check.inputs])
+    assert any(abs(one.gradient) > 1e-3 for one in check.parameters)  # there was something to compare
+    assert "the gradients are right" in str(check)
+
+
+class Scale(layers.Layer):
+    """y = a x, whose gradients can be made wrong by factors."""
+
+    def __init__(self, by_a=1.0, by_x=1.0, **options):
+        super().__init__(**options)
+        self.by_a, self.by_x = by_a, by_x
+
+    def build(self, input_shape):
+        self.a = self.add_weight((input_shape[-1],), fastnn.initializers.Constant(0.7), name="a")
+
+    def forward(self, x, training):
+        self.x = x
+        return self.a * x
+
+    def backward(self, dy):
+        self.add_gradient(self.a, self.by_a * np.sum(dy * self.x, axis=0))
+        return self.by_x * self.a * dy
+
+
+def names_of_wrong(check):
+    return [one.name for one in check.parameters if not one.ok]
+
+
+def test_a_wrong_gradient_of_a_weight_is_found(data):
+    model = model_of(layers.Dense(3, name="first"), Scale(by_a=1.01, name="scale"), layers.Dense(3, name="last"))
+    check = check_gradients(model, *data)
+    assert not check.ok and check.inputs.ok
+    assert names_of_wrong(check) == ["scale/a"]
+    wrong = next(one for one in check.parameters if not one.ok)
+    assert wrong.error == pytest.approx(0.01 / 1.01, rel=1e-3)
+    assert wrong.gradient == pytest.approx(1.01 * wrong.difference, rel=1e-4)
+    assert wrong.suspect == "backward of 'scale' (Scale)"
+    assert "scale/a[" in str(check) and "Suspect: backward of 'scale' (Scale)" in str(check)
+
+
+def test_a_wrong_gradient_that_is_passed_on_is_found(data):
+    model = model_of(layers.Dense(3, name="first"), Scale(by_x=-1, name="scale"), layers.Dense(3, name="last"))
+    check = check_gradients(model, *data)
+    assert names_of_wrong(check) == ["first/kernel", "first/bias"] and not check.inputs.ok
+    assert {one.suspect for one in [*check.parameters[:2], check.inputs]} == {"backward of 'scale' (Scale)"}
+    assert check.parameters[0].error == pytest.approx(2, rel=1e-6)
+
+
+def test_wrong_parts_before_weights_are_seen_by_x(data):
+    check = check_gradients(model_of(Scale(by_x=1.5, name="scale"), layers.Dense(3)), *data)
+    assert names_of_wrong(check) == [] and not check.ok and not check.inputs.ok
+    assert check.inputs.error == pytest.approx(1 / 3, rel=1e-6)
+    assert check.inputs.suspect == "backward of 'scale' (Scale)"
+
+
+def bent(x):
+    return x**2
+
+
+bent.derivative = lambda x: 1.9 * x
+
+
+def test_a_wrong_derivative_is_found(data):
+    model = model_of(layers.Dense(3, name="a"), layers.Dense(3, bent, name="b"), layers.Dense(3, name="c"))
+    check = check_gradients(model, *data)
+    assert names_of_wrong(check) == ["a/kernel", "a/bias", "b/kernel", "b/bias"]
+    assert check.parameters[0].suspect == "the derivative of 'bent', the activation of 'b'"
+
+
+class Half(losses.Loss):
+    def call(self, y_true, y_pred):
+        return np.mean((y_true - y_pred) ** 2, axis=-1)
+
+    def gradient(self, y_true, y_pred):
+        return (y_pred - y_true) / y_pred.shape[-1]  # half of what it is
+
+
+def test_a_wrong_gradient_of_the_loss_is_found(data):
+    check = check_gradients(model_of(layers.Dense(3), layers.Dense(3), loss=Half()), *data)
+    assert len(names_of_wrong(check)) == 4
+    assert {one.suspect for one in check.parameters} == {"gradient of the loss Half"}
+    assert check.parameters[3].error == pytest.approx(0.5, rel=1e-4)
+
+
+class Cubic(regularizers.Regularizer):
+    def __call__(self, x):
+        return float(np.sum(np.abs(x) ** 3))
+
+    def gradient(self, x):
+        return x * np.abs(x)  # a third of what it is
+
+    def get_config(self):
+        return {}
+
+
+def test_a_wrong_gradient_of_a_penalty_is_found(data):
+    model = model_of(layers.Dense(3, kernel_regularizer=Cubic(), name="a"), layers.Dense(3))
+    check = check_gradients(model, *data)
+    assert names_of_wrong(check) == ["a/kernel"]
+    assert check.parameters[0].suspect == "gradient of the regularizer Cubic of a/kernel"
+
+
+def test_corners_are_no_errors():
+    """relu at 0 for every sample."""
+    model = model_of(layers.Dense(3, "relu"), layers.Dense(1))
+    check = check_gradients(model, np.zeros((2, 2)), np.ones((2, 1)))
+    assert check.ok and sum(one.corners for one in check.parameters) > 0
+    assert "lie at a corner" in str(check)
+
+
+def test_a_corner_nearby_is_no_error():
+    """Within the step, but not within the finer one."""
+    model = model_of(layers.Dense(1, "relu", use_bias=False), layers.Dense(1, kernel_initializer="ones"))
+    model.build((None, 1))
+    model.layers[0].kernel[...] = [[2e-6]]
+    check = check_gradients(model, [[1.0]], [[1.0]])
+    assert check.ok and check.parameters[0].corners == 0
+    assert check.parameters[0].difference == pytest.approx(check.parameters[0].gradient, rel=1e-5)
+    assert check.parameters[0].gradient != 0
+
+
+class Unsteady(layers.Layer):
+    """Something of its own to each call."""
+
+    calls = 0
+
+    def forward(self, x, training):
+        Unsteady.calls += 1
+        return x + Unsteady.calls
+
+    def backward(self, dy):
+        return dy
+
+
+def test_a_model_that_is_not_the_same_twice_is_refused(data):
+    with pytest.raises(ValueError, match="another loss for the same weights"):
+        check_gradients(model_of(layers.Dense(3), Unsteady()), *data)
+
+
+def test_only_some_figures_of_large_arrays(rng):
+    model = model_of(layers.Dense(50), layers.Dense(1))
+    x = rng.normal(size=(3, 20))
+    check = check_gradients(model, x, x[:, :1], most=7)
+    assert [one.checked for one in check.parameters] == [7, 7, 7, 1] and check.inputs.checked == 7
+    assert check.ok
+    for one in check.parameters:
+        gradient = model.gradients(x, x[:, :1])[1][check.parameters.index(one)]
+        assert one.gradient == pytest.approx(gradient[one.place], rel=1e-4)
+
+
+def test_frozen_weights_and_numbers_of_rows_are_left_out():
+    model = model_of(layers.Embedding(5, 3), layers.Flatten(), layers.Dense(2, trainable=False), layers.Dense(1))
+    check = check_gradients(model, [[0, 1], [4, 4]], [[1.0], [2.0]])
+    assert check.ok and check.inputs is None and len(check.parameters) == 3
+
+
+@pytest.mark.parametrize(
+    "loss, y", [(losses.Triplet(), None), (losses.Huber(0.3), "y"), (losses.Hinge(), "sign"), (losses.LogCosh(), "y")]
+)
+def test_other_losses(rng, loss, y):
+    x = rng.normal(size=(5, 3, 4) if y is None else (5, 4))
+    targets = rng.normal(size=(5, 2))
+    targets = {None: None, "y": targets, "sign": np.sign(targets)}[y]
+    model = fastnn.Sequential([layers.Dense(2, "tanh")], seed=0)
+    model.compile("adam", loss, loss_weights=3.0)
+    check = check_gradients(model, x, targets)
+    assert check.ok and check.loss == pytest.approx(model.evaluate(x, targets, batch_size=5, verbose=0), rel=1e-5)
+
+
+def test_what_cannot_be_checked_is_refused(data):
+    with pytest.raises(TypeError, match="model: expected a Sequential, got str"):
+        check_gradients("model", *data)
+    with pytest.raises(fastnn.NotCompiledError):
+        check_gradients(fastnn.Sequential([layers.Dense(1)]), *data)
+    model = model_of(layers.Dense(3))
+    with pytest.raises(ValueError, match="there are no samples"):
+        check_gradients(model, np.empty((0, 4)), np.empty((0, 3)))
+    for options, name in (({"most": 0}, "most"), ({"tolerance": 0}, "tolerance"), ({"step": -1}, "step")):
+        with pytest.raises(ValueError, match=name):
+            check_gradients(model, *data, **options)
+    with pytest.raises(ValueError, match="finite"):
+        check_gradients(model, np.full((2, 4), np.nan), np.zeros((2, 3)))
+    model.build((None, 4))
+    model.layers[0].bias[...] = np.inf
+    with pytest.raises((ValueError, fastnn.DivergenceError)):
+        check_gradients(model, *data)
+
+
+# -------------------------------------------------------------------------------------------------------- gradient_flow
+
+
+def test_flow_is_what_numpy_computes(data):
+    x, y = data
+    model = model_of(layers.Dense(5, "relu"), layers.Dense(4, "sigmoid"), layers.Dense(3), dtype="float64")
+    flow = gradient_flow(model, x, y)
+    model.build((None, 4))
+    loss, gradients = model.gradients(x, y)
+    assert flow.loss == pytest.approx(loss)
+    a = np.maximum(x @ model.weights[0] + model.weights[1], 0)
+    b = 1 / (1 + np.exp(-(a @ model.weights[2] + model.weights[3])))
+    outputs = [a, b, b @ model.weights[4] + model.weights[5]]
+    assert [one.name for one in flow.layers] == [layer.name for layer in model.layers]
+    for i, (one, output) in enumerate(zip(flow.layers, outputs, strict=True)):
+        arrays = model.weights[2 * i : 2 * i + 2]
+        assert one.gradient == pytest.approx(np.sqrt(sum((g**2).sum() for g in gradients[2 * i : 2 * i + 2])))
+        assert one.weight == pytest.approx(np.sqrt(sum((w**2).sum() for w in arrays)))
+        assert one.mean == pytest.approx(output.mean()) and one.std == pytest.approx(output.std())
+    assert flow.layers[0].dead == np.mean((a == 0).all(axis=0)) and flow.layers[0].saturated is None
+    assert flow.layers[1].saturated == np.mean(4 * b * (1 - b) < 0.05) and flow.layers[1].dead is None
+    assert (flow.layers[2].activation, flow.layers[2].dead, flow.layers[2].saturated) == (None, None, None)
+    table = str(flow).splitlines()
+    assert len(table) == 5 and "saturated" in table[1]
+    assert f"{flow.layers[0].gradient:.3g}" in table[2] and "relu" in table[2]
+
+
+@pytest.mark.parametrize(
+    "name, x, dead, saturated",
+    [
+        ("relu", [[-1, 2, -3], [-1, -1, 0]], 2 / 3, None),
+        ("relu6", [[-1, 9, -3], [-1, 9, 1]], 1 / 3, None),
+        ("hard_silu", [[-4, 1, -2], [-4, 1, -2]], 1 / 3, None),
+        ("leaky_relu", [[-1, 2, -3], [-1, -1, 0]], None, None),
+        ("sigmoid", [[-5, 0, 5], [1, 2, 4.3]], None, 2 / 6),
+        ("tanh", [[-5, 0, 5], [1, 2.3, 2]], None, 3 / 6),
+        ("hard_sigmoid", [[-4, 0, 4], [1, 2.9, 3.1]], None, 3 / 6),
+        ("hard_tanh", [[-4, 0, 4], [1.1, 0.9, -0.9]], None, 3 / 6),
+        ("softsign", [[-4, 0, 4], [3, 9, -0.9]], None, 3 / 6),
+        ("softmax", [[-4, 0, 4], [3, 9, -0.9]], None, None),
+    ],
+)
+def test_dead_and_saturated_units(name, x, dead, saturated):
+    model = model_of(layers.Activation(name), layers.Dense(1))
+    first = gradient_flow(model, np.array(x, float), [[1.0], [2.0]]).layers[0]
+    assert (first.dead, first.saturated) == (dead, saturated)
+    assert first.activation == name and first.gradient is None and first.weight is None
+
+
+def test_relu_layers_with_a_slope_do_not_die():
+    for layer, dead in ((layers.ReLU(max_value=2), 0.5), (layers.ReLU(negative_slope=0.1, max_value=2), None)):
+        first = gradient_flow(model_of(layer, layers.Dense(1)), [[-1.0, 1.0]], [[1.0]]).layers[0]
+        assert first.dead == dead
+
+
+def test_flow_through_branches(data):
+    x, y = data
+    inner = fastnn.Sequential([layers.Dense(4, "tanh", name="inside")])
+    model = model_of(
+        layers.Residual([layers.Dense(6, "relu", name="up"), layers.Dense(5, name="down")], projection="dense"),
+        layers.Parallel([layers.Dense(2, name="left"), [layers.Dense(3, name="right")]], merge="concatenate"),
+        layers.Parallel([layers.Dense(4, name="one"), layers.Dense(4, name="two")]),
+        inner, layers.Dropout(0.5), layers.Dense(3, name="out"),
+    )  # fmt: skip
+    flow = gradient_flow(model, x, y)
+    names = [one.name for one in flow.layers]
+    assert names[:2] + names[3:] == ["up", "down", "left", "right", "one", "two", "inside", "out"]
+    model.build((None, 4))
+    from fastnn.diagnostics._flow import run_layers
+
+    np.testing.assert_allclose(run_layers(model, model._stack, x, False, lambda *_: None), model(x), rtol=1e-5)
+
+
+def test_flow_of_gradients_that_vanish_and_explode(rng):
+    x, y = rng.normal(size=(64, 8)), rng.normal(size=(64, 1))
+
+    def ratio(stddev):
+        init = fastnn.initializers.RandomNormal(stddev=stddev)
+        hidden = [layers.Dense(8, "sigmoid", kernel_initializer=init) for _ in range(6)]
+        flow = gradient_flow(model_of(*hidden, layers.Dense(1)), x, y).layers
+        return flow[0].gradient / flow[5].gradient
+
+    assert ratio(0.1) < 1e-6 < 1e-3 < ratio(2.0)
+
+
+def test_a_layer_that_is_frozen_has_no_gradient(data):
+    model = model_of(layers.Dense(3, "relu", trainable=False), layers.Dense(3))
+    first = gradient_flow(model, *data).layers[0]
+    assert first.gradient is None and first.weight is None and first.std > 0
+
+
+def test_training_mode_takes_the_batchs_statistics(rng):
+    x = 5 + 3 * rng.normal(size=(200, 2))
+    model = model_of(layers.BatchNormalization(), layers.Dense(1))
+    assert gradient_flow(model, x, x[:, :1]).layers[0].std > 2.5
+    assert gradient_flow(model, x, x[:, :1], training=True).layers[0].std == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("look", [check_gradients, lambda *a: gradient_flow(*a, training=True), gradient_flow])
+def test_the_model_stays_as_it_is(data, look, built):
+    model = model_of(layers.Dense(4, "relu"), layers.Dropout(0.2), layers.BatchNormalization(), layers.Dense(3),
+                     optimizer="adam")  # fmt: skip
+    twin = model_of(*[type(one).from_config(one.get_config()) for one in model.layers], optimizer="adam")
+    x, y = data
+    if built:
+        model.fit(x, y, verbose=0)
+        twin.fit(x, y, verbose=0)
+        before = state_of(model)
+    look(model, x, y)
+    assert model.built is built
+    if built:
+        assert state_of(model) == before
+    assert model.fit(x, y, epochs=2, verbose=0).history == twin.fit(x, y, epochs=2, verbose=0).history
+
+
+# ----------------------------------------------------------------------------------------------------------- docstrings
+
+
+@pytest.mark.parametrize("name", ["_check", "_flow"])
+def test_docstrings(name):
+    found = doctest.testmod(importlib.import_module(f"fastnn.diagnostics.{name}"))
+    assert found.failed == 0 and found.attempted > 0
