@@ -2,13 +2,14 @@
 
 import doctest
 import importlib
+import runpy
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, losses, regularizers
-from fastnn.diagnostics import check_gradients, gradient_flow
+from fastnn import layers, losses, optimizers, regularizers
+from fastnn.diagnostics import check_gradients, gradient_flow, lr_find
 
 
 @pytest.fixture
@@ -359,10 +360,124 @@ def test_the_model_stays_as_it_is(data, look, built):
     assert model.fit(x, y, epochs=2, verbose=0).history == twin.fit(x, y, epochs=2, verbose=0).history
 
 
+# -------------------------------------------------------------------------------------------------------------- lr_find
+
+
+@pytest.mark.parametrize("optimizer", ["adam", optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 5, 0.9))])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_range_test_leaves_everything_as_it_was(data, built, optimizer):
+    """Weights, optimizer, metrics, counters, seeds: the fit that follows is the same to the last bit."""
+    x, y = data
+
+    def made():
+        given = optimizers.get(optimizer)
+        own = type(given).from_config(given.get_config())
+        return model_of(
+            layers.Dense(4, "relu"), layers.Dropout(0.2), layers.BatchNormalization(), layers.Dense(3), optimizer=own
+        )
+
+    model, twin = made(), made()
+    if built:
+        for one in (model, twin):
+            one.fit(x, y, epochs=2, batch_size=5, verbose=0)
+        before = state_of(model)
+        metrics = model.metrics_names, [one.result() for one in model.metrics], model.optimizer.get_config()
+    drawn = np.random.get_state()[1].copy()
+    lr_find(model, x, y, steps=30, batch_size=4)
+    np.testing.assert_array_equal(np.random.get_state()[1], drawn)
+    assert model.built is built and model.stop_training is False
+    if built:
+        assert state_of(model) == before
+        assert (model.metrics_names, [one.result() for one in model.metrics], model.optimizer.get_config()) == metrics
+    for _ in range(2):
+        assert model.fit(x, y, verbose=0).history == twin.fit(x, y, verbose=0).history
+    for one, other in zip(model.weights, twin.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_sweep_is_that_of_a_loop(rng):
+    """One sweep over whole batches, against NumPy: gradient descent on a line, at rates with even exponents."""
+    x = rng.normal(size=(20, 1))
+    y = 3 * x + 1
+    model = model_of(layers.Dense(1), dtype="float64")
+    model.build((None, 1))
+    w, b = float(model.weights[0][0, 0]), 0.0
+    found = lr_find(model, x, y, min_lr=1e-3, max_lr=0.1, steps=50, batch_size=20, sweeps=1)
+    rates = 10 ** np.linspace(-3, -1, 50)
+    losses, probe = [], []
+    for rate in rates:
+        error = (w * x + b - y)[:, 0]
+        losses.append(np.mean(error**2))
+        w, b = w - rate * 2 * np.mean(error * x[:, 0]), b - rate * 2 * np.mean(error)
+        probe.append(np.mean((w * x + b - y) ** 2))
+    np.testing.assert_allclose(found.rates, rates)
+    np.testing.assert_allclose(found.losses, losses, rtol=1e-6)
+    np.testing.assert_allclose(found.probe, probe, rtol=1e-6)
+    bell = np.exp(-0.5 * ((np.log10(rates)[:, None] - np.log10(rates)) / 0.2) ** 2)
+    np.testing.assert_allclose(found.smoothed, bell @ losses / bell.sum(axis=1), rtol=1e-6)
+    assert found.suggestion == pytest.approx(0.1 / 4)  # the loss fell to the end
+
+
+def test_a_sweep_stops_where_the_loss_diverges(rng):
+    """Gradient descent on w^2 E[x^2] diverges from the rate 1 / E[x^2] on."""
+    x = rng.normal(size=(64, 1)) * 10
+    model = model_of(layers.Dense(1, use_bias=False, kernel_initializer="ones"), dtype="float64")
+    found = lr_find(model, x, 0 * x, max_lr=100, steps=400, batch_size=64)
+    edge = 1 / np.mean(x**2)
+    assert edge < found.rates[-1] < 10 * edge and len(found.rates) == len(found.losses) == len(found.smoothed) < 400
+    assert edge / 20 < found.suggestion < edge
+    assert f"suggested rate {found.suggestion:.3g}" in str(found)
+
+
+def test_the_same_seed_finds_the_same(data):
+    model = model_of(layers.Dense(3, "tanh"), layers.Dense(3))
+    one, same, other = (lr_find(model, *data, steps=20, batch_size=4, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.losses, same.losses)
+    assert one.suggestion == same.suggestion and not np.array_equal(one.losses, other.losses)
+
+
+def test_no_rate_where_none_helps():
+    model = model_of(layers.Dense(1, kernel_initializer="zeros"))
+    found = lr_find(model, np.ones((4, 2)), np.zeros((4, 1)), steps=10)
+    assert found.suggestion is None and "at no rate" in str(found)
+
+
+def test_weights_and_streams_of_a_range_test(rng):
+    """Samples without weight do not count."""
+    x, y = rng.normal(size=(16, 2)), rng.normal(size=(16, 1))
+    model = model_of(layers.Dense(1))
+    weights = np.zeros(16)
+    weights[:3] = 1
+    found = lr_find(model, x, y, weights, steps=5, batch_size=16, sweeps=1)
+    y[3:] += 100
+    again = lr_find(model, x, y, weights, steps=5, batch_size=16, sweeps=1)
+    np.testing.assert_allclose(found.losses, again.losses, rtol=1e-5)
+    bad = {"min_lr": 0, "max_lr": 1e-6, "steps": 1, "sweeps": 0, "batch_size": 0, "seed": -1}
+    for name, value in bad.items():
+        with pytest.raises(ValueError, match=name):
+            lr_find(model, x, y, **{name: value})
+    with pytest.raises(ValueError, match="finite"):
+        lr_find(model, np.full((4, 2), np.nan), np.zeros((4, 1)))
+    with pytest.raises(ValueError, match="there are no samples"):
+        lr_find(model, np.empty((0, 2)), np.empty((0, 1)))
+    with pytest.raises(fastnn.DivergenceError, match="min_lr"):
+        lr_find(model, 1e30 * x, y, min_lr=1.0, max_lr=2.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["regression", "regression, unscaled", "regression, larger", "moons", "blobs, unscaled"]
+)
+def test_training_at_the_suggestion_is_nearly_the_best(name, sources):
+    """Some of the ten tasks of scripts/lr_find_tasks.py, against its grid of 13 rates."""
+    script = runpy.run_path(str(sources / "scripts" / "lr_find_tasks.py"))
+    task = next(one for one in script["tasks"]() if one.name == name)
+    assert script["ratio"](task)[2] <= 1.10
+
+
 # ----------------------------------------------------------------------------------------------------------- docstrings
 
 
-@pytest.mark.parametrize("name", ["_check", "_flow"])
+@pytest.mark.parametrize("name", ["_check", "_flow", "_range"])
 def test_docstrings(name):
     found = doctest.testmod(importlib.import_module(f"fastnn.diagnostics.{name}"))
     assert found.failed == 0 and found.attempted > 0

@@ -61,7 +61,8 @@ def test_units_that_take_no_part(rng):
     x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
     model = fastnn.Sequential(
         [layers.Dense(6, "relu", trainable=False, name="a"), layers.Dense(5, name="b"),
-         layers.Activation("tanh", name="c"), layers.Residual([layers.Dense(5, "relu6", name="d")]), layers.Dense(1, name="e")], seed=0,
+         layers.Activation("tanh", name="c"), layers.Residual([layers.Dense(5, "relu6", name="d")]),
+         layers.Dense(1, name="e")], seed=0,
     )  # fmt: skip
     model.compile(fastnn.optimizers.SGD(0.3), "mse")
     monitor = callbacks.GradientMonitor()

@@ -5,5 +5,15 @@ All of them work on copies: the model that is passed, its optimizer and its coun
 
 from fastnn.diagnostics._check import GradientCheck, ParameterCheck, check_gradients
 from fastnn.diagnostics._flow import GradientFlow, LayerFlow, gradient_flow
+from fastnn.diagnostics._range import RangeTest, lr_find
 
-__all__ = ["GradientCheck", "GradientFlow", "LayerFlow", "ParameterCheck", "check_gradients", "gradient_flow"]
+__all__ = [
+    "GradientCheck",
+    "GradientFlow",
+    "LayerFlow",
+    "ParameterCheck",
+    "RangeTest",
+    "check_gradients",
+    "gradient_flow",
+    "lr_find",
+]
