@@ -8,6 +8,7 @@ at least halve the loss at the end of training; fails below 95 %, 98 % and 80 %.
 
 import argparse
 import collections
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -167,6 +168,16 @@ FAULTS = {
 }
 
 
+def healthy(rng: Rng) -> tuple[Recipe, Any]:
+    """A network that trains: its loss ends below half of what it was."""
+    while True:
+        recipe = Recipe(rng)
+        model = recipe.model()
+        twin = copy.deepcopy(model)
+        if final_loss(twin, recipe.x, recipe.y) < 0.5 * copy.deepcopy(model).evaluate(recipe.x, recipe.y, verbose=0):
+            return recipe, model
+
+
 def final_loss(model: Any, x: np.ndarray, y: np.ndarray) -> float:
     """At the end of training."""
     try:
@@ -197,12 +208,13 @@ def run(count: int, seed: int = 0, verbose: bool = False) -> tuple[float, float,
         if not (named[-1] and halved[-1]):
             confused[fault, found.fault] += 1
             if verbose:
-                print(f"{fault} ({recipe.kind}, {recipe.activation}, {recipe.depth} layers): {found or 'nothing said'}")
+                what = f"{recipe.kind} {recipe.rate:.3g}, {recipe.activation}, {recipe.depth} layers {recipe.extra}"
+                print(f"{fault} ({what}): {found or f'nothing said, {found.evidence}'}")
                 if found.change is not None:
                     print(f"    loss {before:.4g} -> {after:.4g}; {found.evidence}")
     for _ in range(count):
-        recipe = Recipe(rng)
-        found = diagnose(recipe.model(), recipe.x, recipe.y, batch_size=BATCH)
+        recipe, model = healthy(rng)
+        found = diagnose(model, recipe.x, recipe.y, batch_size=BATCH)
         silent.append(not found)
         if found:
             confused["healthy", found.fault] += 1

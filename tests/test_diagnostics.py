@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, losses, optimizers, regularizers
-from fastnn.diagnostics import check_gradients, gradient_flow, lr_find
+from fastnn.diagnostics import Change, check_gradients, diagnose, gradient_flow, lr_find
 
 
 @pytest.fixture
@@ -474,10 +474,193 @@ def test_training_at_the_suggestion_is_nearly_the_best(name, sources):
     assert script["ratio"](task)[2] <= 1.10
 
 
+# ------------------------------------------------------------------------------------------------------------- diagnose
+
+
+def binary(rng, *hidden, rate=0.1, output="sigmoid", loss="binary_crossentropy", scale=1.0, **options):
+    """Two classes that a curve separates, and a network for them."""
+    x = rng.normal(size=(200, 4))
+    y = (x[:, 0] * x[:, 1] + x[:, 2] > 0).astype(float)
+    model = fastnn.Sequential([*hidden, layers.Dense(1, output, **options)], seed=0)
+    model.compile(optimizers.SGD(rate), loss)
+    return model, scale * x, y
+
+
+def hidden(count=2, activation="tanh", **options):
+    return [layers.Dense(16, activation, **options) for _ in range(count)]
+
+
+NORMAL = fastnn.initializers.RandomNormal
+CONSTANT = fastnn.initializers.Constant
+PLANTED = {
+    "vanishing gradients": lambda r: binary(r, *hidden(12, kernel_initializer=NORMAL(stddev=0.01))),
+    "exploding gradients": lambda r: binary(r, *hidden(12, "relu", kernel_initializer=NORMAL(stddev=1.0))),
+    "dying relu": lambda r: binary(r, *hidden(2, "relu", bias_initializer=CONSTANT(-9.0))),
+    "rate too high": lambda r: binary(r, *hidden(2, "relu"), rate=100.0),
+    "rate too low": lambda r: binary(r, *hidden(), rate=1e-6),
+    "symmetric start": lambda r: binary(r, *hidden(kernel_initializer=CONSTANT(0.3)), kernel_initializer=CONSTANT(0.3)),
+    "unscaled inputs": lambda r: binary(r, *hidden(), scale=300.0),
+    "wrong output": lambda r: binary(r, *hidden(), output="tanh"),
+}
+CHANGES = {
+    "vanishing gradients": "kernel_initializer", "exploding gradients": "kernel_initializer", "dying relu": "bias_init",
+    "rate too high": "learning_rate", "rate too low": "learning_rate", "symmetric start": "kernel_initializer",
+    "unscaled inputs": "Normalization", "wrong output": "activation='sigmoid'",
+}  # fmt: skip
+
+
+def trained(model, x, y):
+    try:
+        model.fit(x, y, epochs=60, verbose=0)
+    except fastnn.DivergenceError:
+        return np.inf
+    loss = model.evaluate(x, y, verbose=0)
+    return loss[0] if isinstance(loss, list) else loss
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_named_and_cured(rng, fault):
+    model, x, y = PLANTED[fault](rng)
+    model.evaluate(x, y, verbose=0)  # builds it, and its optimizer
+    before = state_of(model)
+    found = diagnose(model, x, y)
+    assert state_of(model) == before
+    assert found.fault == fault and bool(found)
+    assert str(found) == found.sentence and found.sentence.endswith(".") and CHANGES[fault] in found.sentence
+    better = found.change.apply(model, x)
+    assert state_of(model) == before
+    assert trained(better, x, y) < 0.5 * trained(model, x, y)
+
+
+def test_a_healthy_network_is_left_in_peace(rng):
+    for model, x, y in (binary(rng, *hidden()), binary(rng, *hidden(3, "relu"), rate=0.05), binary(rng)):
+        found = diagnose(model, x, y)
+        assert not found and found.fault is None and found.sentence == "" and found.change is None
+        assert found.evidence["loss"] > found.evidence["loss after a trial"]
+
+
+@pytest.mark.parametrize(
+    "output, loss, y, wanted",
+    [
+        ("linear", "sparse_categorical_crossentropy", "classes", "softmax"),
+        ("sigmoid", "categorical_crossentropy", "one-hot", "softmax"),
+        ("softmax", losses.CategoricalCrossentropy(from_logits=True), "one-hot", "linear"),
+        ("softmax", "categorical_crossentropy", "one-hot", None),
+        ("linear", losses.CategoricalCrossentropy(from_logits=True), "one-hot", None),
+        ("linear", "binary_crossentropy", "one-hot", "sigmoid"),
+        ("sigmoid", losses.BinaryCrossentropy(from_logits=True), "one-hot", "linear"),
+        ("sigmoid", "binary_crossentropy", "one-hot", None),
+        ("softmax", "binary_crossentropy", "one-hot", None),
+        ("softmax", "binary_crossentropy", "many-hot", "sigmoid"),
+        ("relu", "mse", "numbers", "linear"),
+        ("tanh", "mae", "numbers", "linear"),
+        ("tanh", "mse", "small numbers", None),
+        ("sigmoid", "mse", "one-hot", None),
+        ("linear", "huber", "numbers", None),
+        ("linear", "poisson", "counts", "softplus"),
+        ("exponential", "poisson", "counts", None),
+        ("sigmoid", "hinge", "signs", "linear"),
+        ("tanh", "hinge", "signs", None),
+        ("softmax", "kl_divergence", "one-hot", None),
+    ],
+)
+def test_outputs_that_cannot_be_what_the_loss_asks_for(rng, output, loss, y, wanted):
+    x = rng.normal(size=(90, 4))
+    label = np.argmax(x[:, :3], axis=1)
+    targets = {
+        "classes": label, "one-hot": np.eye(3)[label], "many-hot": (x[:, :3] > 0).astype(float),
+        "numbers": 2 * x[:, :3], "small numbers": np.tanh(x[:, :3]), "counts": rng.poisson(2, (90, 3)),
+        "signs": np.sign(x[:, :3]),
+    }[y]  # fmt: skip
+    for parts in ([layers.Dense(3, output, name="out")], [layers.Dense(3), layers.Activation(output, name="out")]):
+        model = fastnn.Sequential([layers.Dense(8, "tanh"), *parts], seed=0)
+        model.compile("adam", loss)
+        found = diagnose(model, x, targets, steps=20)
+        assert (found.fault == "wrong output") == (wanted is not None)
+        if wanted is not None:
+            assert found.change.layers == {"out": {"activation": wanted}}
+            better = found.change.apply(model, x)
+            assert better.get_layer("out").get_config()["activation"] == wanted
+            assert diagnose(better, x, targets, steps=20).fault != "wrong output"
+
+
+def test_a_single_unit_of_softmax_is_always_1(rng):
+    model, x, y = binary(rng, output="softmax")
+    assert diagnose(model, x, y, steps=20).fault == "wrong output"
+
+
+def test_a_change_is_applied_to_a_copy(rng):
+    """Weights that it does not speak of stay; those whose initializer changes are drawn anew; files keep it."""
+    model, x, y = binary(rng, layers.Dense(5, "sigmoid", name="a"), layers.ReLU(max_value=6, name="b"),
+                         layers.Residual([layers.Dense(5, "tanh", name="c")]))  # fmt: skip
+    model.compile(optimizers.SGD(0.1, momentum=0.5), "mse", metrics=["accuracy"], weighted_metrics=["mae"])
+    model.build((None, 4))
+    change = Change(
+        layers={
+            "a": {"activation": "relu", "kernel_initializer": "he_normal"},
+            "b": {"activation": "leaky_relu"},
+            "c": {"kernel_initializer": "zeros", "bias_initializer": "ones"},
+        },
+        optimizer={"learning_rate": 0.5},
+        normalize=True,
+    )
+    before = model.get_weights()
+    better = change.apply(model, 10 * x)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert better.optimizer.learning_rate == 0.5 and better.optimizer.momentum == 0.5 and better.loss == "mse"
+    kinds = [type(layer).__name__ for layer in better.layers]
+    assert kinds == ["Normalization", "Dense", "Activation", "Residual", "Dense"]
+    a, c = better.get_layer("a"), better.get_layer(index=3).layers[0]
+    assert np.any(a.kernel != before[0]) and np.all(c.kernel == 0) and np.all(c.bias == 1)
+    np.testing.assert_array_equal(better.layers[-1].kernel, before[-2])
+    scaled = x / x.std(axis=0) - x.mean(axis=0) / x.std(axis=0)
+    z = np.maximum(scaled @ a.kernel + a.bias, 0)
+    np.testing.assert_allclose(
+        better(10 * x), 1 / (1 + np.exp(-((z + np.tanh(1)) @ before[-2] + before[-1]))), rtol=1e-4
+    )
+    again = fastnn.Sequential.from_config(better.get_config())
+    again.set_weights(better.get_weights())
+    np.testing.assert_array_equal(again(x), better(x))
+    better.fit(x, y, verbose=0)
+    assert set(better.metrics_names) == {"loss", "accuracy", "mae"}
+
+
+def test_a_change_says_what_it_is():
+    same = {"activation": "relu"}
+    change = Change(
+        layers={"a": same, "b": same, "c": {"bias_initializer": "zeros"}}, optimizer={"learning_rate": 0.01}
+    )
+    assert str(change) == (
+        "set activation='relu' in a and b, and set bias_initializer='zeros' in c, "
+        "and set learning_rate=0.01 of the optimizer"
+    )
+    assert str(Change(normalize=True)) == "put a Normalization layer, adapted to x, in front"
+
+
+def test_what_cannot_be_diagnosed_is_refused(rng):
+    model, x, y = binary(rng)
+    with pytest.raises(ValueError, match="there are no samples"):
+        diagnose(model, x[:0], y[:0])
+    with pytest.raises(ValueError, match="finite"):
+        diagnose(model, np.nan * x, y)
+    with pytest.raises(ValueError, match="steps"):
+        diagnose(model, x, y, steps=0)
+    with pytest.raises(TypeError, match="expected a Sequential"):
+        diagnose(None, x, y)
+
+
+def test_random_networks(sources):
+    """A part of scripts/diagnose_trials.py, with another seed than its own."""
+    script = runpy.run_path(str(sources / "scripts" / "diagnose_trials.py"))
+    named, silent, halved = script["run"](24, seed=7)
+    assert named >= 0.9 and silent >= 0.95 and halved >= 0.8
+
+
 # ----------------------------------------------------------------------------------------------------------- docstrings
 
 
-@pytest.mark.parametrize("name", ["_check", "_flow", "_range"])
+@pytest.mark.parametrize("name", ["_check", "_flow", "_range", "_diagnose"])
 def test_docstrings(name):
     found = doctest.testmod(importlib.import_module(f"fastnn.diagnostics.{name}"))
     assert found.failed == 0 and found.attempted > 0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,9 +37,11 @@ STRONG, MILD = 1e-3, 3e-2  # shares to which signals or gradients have shrunk th
 LARGE, SMALL = 30.0, 0.03  # of x
 RATHER_LARGE, RATHER_SMALL, UNEVEN = 5.0, 0.2, 20.0
 DEAD = 0.5  # the share of a layer's units
-SATURATED = 0.7  # the share of a layer's outputs
+SATURATED = 0.4  # the share of a layer's outputs
+GROWN = 10.0  # how many times larger signals or gradients have become that speak with a trial
 WORSE = 1.5  # how many times the loss of a lower rate makes a rate too high
-SLOW = 0.05  # the share of the fall at a higher rate that makes a rate too low
+SLOW, LATER = 0.2, 0.6  # the shares of the fall at a higher rate, in a trial and in one of five times the steps, that
+#                         make a rate too low: what only begins slowly has caught up by then
 WORTH = 0.15  # the share of the loss that it must be about
 
 
@@ -168,6 +171,22 @@ class Case:
         loss, i = min(tried)
         return changes[i], _share(loss, self.own.loss)
 
+    def settled(self, change: Change, better: float | None = None) -> Change:
+        """A change, with a lower rate where a trial goes well with that alone."""
+        rate = _own_rate(self.model, self.steps)
+        if better is None:
+            better = _share(self.changed(change).loss, self.own.loss)
+        if better <= HELPS or not rate:
+            return change
+        slower = [replace(change, optimizer={**change.optimizer, "learning_rate": rate / d}) for d in (10, 100)]
+        best, share = self.best(slower)
+        return best if share < min(HELPS, better) else change
+
+    @property
+    def trains(self) -> bool:
+        """Whether a trial goes well as it is."""
+        return math.isfinite(self.own.loss) and _share(self.own.loss, self.first) < 0.5
+
     def found(self, fault: str, sentence: str, change: Change) -> Diagnosis:
         return Diagnosis(fault, sentence, change, self.evidence)
 
@@ -186,7 +205,11 @@ def _share(loss: float, own: float) -> float:
 
 def _output(case: Case) -> Diagnosis | None:
     found = wrong_output(case.model, case.data[1])
-    return None if found is None else case.found("wrong output", *found)
+    if found is None:
+        return None
+    what, change = found
+    change = case.settled(change)
+    return case.found("wrong output", f"{what}: {change}.", change)
 
 
 def _equal(case: Case) -> Diagnosis | None:
@@ -210,7 +233,7 @@ def _nearly_equal(case: Case) -> Diagnosis | None:
 def _same(case: Case, layers: Sequence[Any]) -> Diagnosis:
     names = {layer.name for layer in layers}
     names |= {one.name for one in weighted_layers(case.model) if not np.ptp(one.kernel)}  # type: ignore[attr-defined]
-    change = Change(layers=_drawn_anew(case.model, names))
+    change = case.settled(Change(layers=_drawn_anew(case.model, names)))
     sentence = f"All units of {layers[0].name!r} have the same weights, and so learn the same: {change}."
     return case.found("symmetric start", sentence, change)
 
@@ -226,8 +249,9 @@ def _inputs(case: Case) -> Diagnosis | None:
         return None
     change = Change(normalize=True)
     better = _share(case.changed(change).loss, case.own.loss)
-    if better > (0.95 if strong else 0.6):
+    if better > (0.95 if case.trains else math.inf if strong else 0.6):
         return None
+    change = case.settled(change, better)
     what = f"its columns are as large as {scale.size:.3g}" if scale.size > 1 else f"it varies by {scale.spread:.3g}"
     if scale.size <= RATHER_LARGE and scale.spread >= RATHER_SMALL:
         what = f"one column varies {scale.ratio:.0f} times as much as the others"
@@ -241,28 +265,38 @@ def _dead(case: Case) -> Diagnosis | None:
     if worst is None:
         return None
     case.evidence["dead units"] = hidden[worst]
-    if hidden[worst] < DEAD:
+    if hidden[worst] < DEAD or _shrinks_or_grows(case.signals):
         return None
     change, better = case.best([_for_relu(case.model, "relu"), _for_relu(case.model, "leaky_relu")])
-    if better > (0.95 if hidden[worst] > 0.9 else HELPS):
+    if better > (HELPS if case.trains or hidden[worst] < 0.9 else math.inf):
         return None
+    change = case.settled(change, better)
     sentence = f"{hidden[worst]:.0%} of the units of {worst!r} are 0 for every sample and learn nothing: {change}."
     return case.found("dying relu", sentence, change)
 
 
+def _shrinks_or_grows(seen: Signals) -> bool:
+    """Whether signals get small or large by the layer where units live: then that is why others do not."""
+    levels = [level for name, level in seen.signal.items() if name in seen.names and seen.dead.get(name, 0.0) < DEAD]
+    ratio = _quotient(levels[-1], levels[0]) if len(levels) > 1 else 1.0
+    return not STRONG < ratio < 1 / STRONG
+
+
 def _signals(case: Case) -> Diagnosis | None:
     """Signals or gradients that get small or large by the layer."""
-    if not hidden_layers(case.model):
+    deep = len(hidden_layers(case.model))
+    if not deep:
         return None
+    grown = GROWN if deep > 2 else 1 / MILD
     seen = case.signals
     forward, back = _ratios(seen)
     case.evidence |= {"signal, last to first layer": forward, "gradient, first to last layer": back}
     saturated = max((share for name, share in seen.saturated.items() if name != seen.names[-1]), default=0.0)
     case.evidence["saturated outputs"] = saturated
     shrinks, grows = min(forward, back), max(forward, back)
-    if not math.isfinite(case.first) or not math.isfinite(grows) or grows > 1 / MILD or saturated > SATURATED:
+    if not math.isfinite(case.first) or not math.isfinite(grows) or grows > grown or saturated > SATURATED:
         strong = not math.isfinite(case.first) or not math.isfinite(grows) or grows > 1 / STRONG
-        how = f"grow {grows:.2g} times" if grows > 1 / MILD else "are lost in saturated units"
+        how = f"grow {grows:.2g} times" if grows > grown else "are lost in saturated units"
         return _reset(case, "exploding gradients", f"Signals or gradients {how} from layer to layer", strong)
     if shrinks < MILD and case.first > 0:
         what = f"The gradients vanish, to {back:.1g} of the last layer's in the first"
@@ -297,11 +331,14 @@ def _reset(case: Case, fault: str, what: str, strong: bool) -> Diagnosis | None:
     changes = [Change(layers=_drawn_anew(case.model, names))]
     if any(following_activation(case.model, layer) in SLOPES for layer in hidden_layers(case.model)):
         changes.append(_for_relu(case.model, "relu"))
+    elif fault == "vanishing gradients":
+        changes.append(_for_relu(case.model, "leaky_relu"))
     if fault == "exploding gradients" and not case.model.optimizer._clip_options()["global_clip_norm"]:
         changes.append(Change(optimizer={"global_clipnorm": 1.0}))
     change, better = case.best(changes)
-    if better > (1.0 if strong else HELPS):
+    if better > (HELPS if case.trains or not strong else math.inf):
         return None
+    change = case.settled(change, better)
     return case.found(fault, f"{what}: {change}.", change)
 
 
@@ -325,11 +362,16 @@ def _rate(case: Case) -> Diagnosis | None:
     higher = {r: case.run(case.model, r).loss for r in _rates(rate, RATES, 5)}
     best = min(higher.values())
     fall, most = case.first - own, case.first - best
-    if math.isfinite(best) and most > 2 * worth and fall < SLOW * most:
+    if math.isfinite(best) and most > 2 * worth and fall < SLOW * most and _later(case) < LATER * most:
         change = Change(optimizer={"learning_rate": _modest(higher, best, case.first)})
         how = f"the loss falls by {max(fall, 0.0):.2g}, at a higher one by {most:.2g}"
         return case.found("rate too low", f"The rate {rate:.3g} is too low, in a trial {how}: {change}.", change)
     return None
+
+
+def _later(case: Case) -> float:
+    """By how much the loss falls in five times the steps."""
+    return case.first - trial(case.model, case.data, case.size, 5 * case.steps).loss
 
 
 def _rates(rate: float, factor: float, count: int) -> Iterator[float]:

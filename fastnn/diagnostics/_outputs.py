@@ -99,4 +99,4 @@ def _classification(layer: Layer, name: str, loss: Any, y: Any) -> tuple[str, Ch
 
 def _said(layer: Layer, name: str, what: str, wanted: str) -> tuple[str, Change]:
     change = Change(layers={layer.name: {"activation": wanted}})
-    return f"The output of {layer.name!r} ({name}) {what}: {change}.", change
+    return f"The output of {layer.name!r} ({name}) {what}", change
