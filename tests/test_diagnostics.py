@@ -477,7 +477,7 @@ def test_training_at_the_suggestion_is_nearly_the_best(name, sources):
 # ------------------------------------------------------------------------------------------------------------- diagnose
 
 
-def binary(rng, *hidden, rate=0.1, output="sigmoid", loss="binary_crossentropy", scale=1.0, **options):
+def binary(rng, *hidden, rate=0.3, output="sigmoid", loss="binary_crossentropy", scale=1.0, **options):
     """Two classes that a curve separates, and a network for them."""
     x = rng.normal(size=(200, 4))
     y = (x[:, 0] * x[:, 1] + x[:, 2] > 0).astype(float)
@@ -499,8 +499,8 @@ PLANTED = {
     "rate too high": lambda r: binary(r, *hidden(2, "relu"), rate=100.0),
     "rate too low": lambda r: binary(r, *hidden(), rate=1e-6),
     "symmetric start": lambda r: binary(r, *hidden(kernel_initializer=CONSTANT(0.3)), kernel_initializer=CONSTANT(0.3)),
-    "unscaled inputs": lambda r: binary(r, *hidden(), scale=300.0),
-    "wrong output": lambda r: binary(r, *hidden(), output="tanh"),
+    "unscaled inputs": lambda r: binary(r, *hidden(), scale=0.001),
+    "wrong output": lambda r: binary(r, *hidden(), output="softmax"),
 }
 CHANGES = {
     "vanishing gradients": "kernel_initializer", "exploding gradients": "kernel_initializer", "dying relu": "bias_init",
@@ -511,7 +511,7 @@ CHANGES = {
 
 def trained(model, x, y):
     try:
-        model.fit(x, y, epochs=60, verbose=0)
+        model.fit(x, y, epochs=200, verbose=0)
     except fastnn.DivergenceError:
         return np.inf
     loss = model.evaluate(x, y, verbose=0)
