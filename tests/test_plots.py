@@ -168,7 +168,8 @@ def test_losses():
     p = np.linspace(-1, 3, 1201)
     np.testing.assert_allclose(lines(ax)["mse"].get_ydata(), (p - 1) ** 2, atol=1e-12)
     e = np.abs(p - 1)
-    np.testing.assert_allclose(lines(ax)["huber loss"].get_ydata(), np.where(e < 0.5, e**2 / 2, 0.5 * e - 0.125), atol=1e-12)
+    huber = np.where(e < 0.5, e**2 / 2, 0.5 * e - 0.125)
+    np.testing.assert_allclose(lines(ax)["huber loss"].get_ydata(), huber, atol=1e-12)
     np.testing.assert_allclose(ax.get_lines()[1].get_ydata(), 2 * (p - 1), atol=1e-12)
     assert ax.get_xlabel() == "prediction, for a target of 1"
     steep = plots.losses("binary_crossentropy", target=1, low=1e-3, high=1, derivatives=True)
