@@ -28,8 +28,7 @@ def saddle(a, b):
 
 
 def off_the_saddle(optimizer, steps=60):
-    w = np.array([1.5, 1e-3])
-    path = [w.copy()]
+    w, path = np.array([1.5, 1e-3]), [np.array([1.5, 1e-3])]
     for _ in range(steps):
         optimizer.apply([np.array([2 * w[0], -2 * w[1] + w[1] ** 3])], [w])
         path.append(w.copy())

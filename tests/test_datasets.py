@@ -1,6 +1,8 @@
 """The drawn data sets: seeds, sizes, classes, and shapes that formulas and scikit-learn confirm."""
 
 import doctest
+import inspect
+import re
 
 import numpy as np
 import pytest
@@ -121,6 +123,18 @@ def test_digits_can_be_learned():
     model.compile(fastnn.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=30, verbose=0)
     assert model.evaluate(held, truth, verbose=0)[1] > 0.93
+
+
+def test_the_page_runs(sources):
+    names = {}
+    page = (sources / "docs" / "datasets.md").read_text("utf-8")
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert names["digits"].shape == (500, 64) and len(names["test"][0]) == 100
+    for name in datasets.__all__:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        taken = list(inspect.signature(getattr(datasets, name)).parameters)
+        assert all(f"`{argument}`" in row for argument in taken if argument != "seed")
 
 
 def test_docstrings():

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 import runpy
 
 import numpy as np
@@ -655,6 +656,58 @@ def test_random_networks(sources):
     script = runpy.run_path(str(sources / "scripts" / "diagnose_trials.py"))
     named, silent, halved = script["run"](24, seed=7)
     assert named >= 0.9 and silent >= 0.95 and halved >= 0.8
+
+
+# --------------------------------------------------------------------------------------------------- pages and examples
+
+
+def test_the_page_runs_and_says_what_it_shows(sources):
+    names = {}
+    page = (sources / "docs" / "diagnostics.md").read_text("utf-8")
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert names["found"].fault == "vanishing gradients" and "activation='relu'" in str(names["found"])
+    assert names["after"] < names["before"] / 2
+    assert names["ratio"] < 1e-5
+    assert not names["check"].ok and "Suspect: backward of 'square'" in str(names["check"])
+    assert all(f'`"{fault}"`' in page for fault in PLANTED)
+
+
+def test_vanishing_gradients_are_cured_by_one_argument(sources):
+    """The figures of examples/vanishing.py: medians of five seeds."""
+    example = runpy.run_path(str(sources / "examples" / "vanishing.py"))
+
+    def medians(given):
+        runs = [example["run"](seed, **given) for seed in range(5)]
+        return np.median([flow.layers[0].gradient for flow, _ in runs]), np.median([loss for _, loss in runs])
+
+    cured = {"Glorot": (0.01, 0.1), "ReLU": (0.0005, 0.02), "clip": (0.03, 0.4), "residual": (0.6, 0.7)}
+    for (name, before, change), (word, (low, high)) in zip(example["CASES"][:4], cured.items(), strict=True):
+        assert name.endswith(word) or word == "clip"
+        norm, loss = medians(before)
+        better, ends = medians(before | change)
+        if before["activation"] == "relu":
+            assert loss == np.inf and norm > 1
+        else:
+            assert loss == pytest.approx(0.693, abs=2e-3) and norm < 1e-9 and better > 1e-3
+        assert low < ends < high
+    for _, before, change in example["CASES"][4:]:
+        assert len(change) == 1
+        norm, loss = (example["run"](0, **before | change)[i] for i in (0, 1))
+        assert norm.layers[0].gradient < 1e-9 and loss == pytest.approx(0.693, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "activations", "losses", "descent"])
+def test_examples_run(name, sources, capsys):
+    runpy.run_path(str(sources / "examples" / f"{name}.py"))["main"]()
+    said = capsys.readouterr().out
+    figures = [float(number) for number in re.findall(r"-?\d+\.\d+", said)]
+    assert len(figures) > 5 and np.isfinite(figures).all()
+    if name == "activations":
+        assert "PReLU with slope 0 is ReLU: True" in said and "leaky ReLU: True" in said
+    if name == "losses":  # squares follow the outlier, the others do not
+        slopes = [float(line.split()[-2].rstrip(",")) for line in said.splitlines()[1:]]
+        assert slopes[0] < 0 < 1.7 < min(slopes[1:])
 
 
 # ----------------------------------------------------------------------------------------------------------- docstrings

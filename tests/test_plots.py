@@ -1,6 +1,8 @@
 """What the pictures show is what they were given: read back from the Axes."""
 
 import doctest
+import re
+import runpy
 import subprocess
 import sys
 
@@ -233,6 +235,21 @@ def test_matplotlib_is_imported_when_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install matplotlib" in done.stdout
+
+
+def test_the_page_runs(sources):
+    names = {}
+    page = (sources / "docs" / "plots.md").read_text("utf-8")
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert isinstance(names["ax"], matplotlib.axes.Axes)
+    assert all(f"plots.{name}(" in page for name in plots.__all__)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "activations", "losses", "descent"])
+def test_pictures_of_the_examples(name, sources, tmp_path, capsys):
+    runpy.run_path(str(sources / "examples" / f"{name}.py"))["main"](tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10000
 
 
 def test_docstrings():
