@@ -279,7 +279,7 @@ def _shrinks_or_grows(seen: Signals) -> bool:
     """Whether signals get small or large by the layer where units live: then that is why others do not."""
     levels = [level for name, level in seen.signal.items() if name in seen.names and seen.dead.get(name, 0.0) < DEAD]
     ratio = _quotient(levels[-1], levels[0]) if len(levels) > 1 else 1.0
-    return not STRONG < ratio < 1 / STRONG
+    return not MILD < ratio < 1 / MILD
 
 
 def _signals(case: Case) -> Diagnosis | None:
@@ -359,7 +359,8 @@ def _rate(case: Case) -> Diagnosis | None:
             else f"the loss comes to {own:.3g}, at lower ones to {best:.3g}"
         )
         return case.found("rate too high", f"The rate {rate:.3g} is too high, {how} in a trial: {change}.", change)
-    higher = {r: case.run(case.model, r).loss for r in _rates(rate, RATES, 5)}
+    decades = max(3, math.ceil(math.log10(1 / rate)) + 1)  # to rates at which little trains
+    higher = {r: case.run(case.model, r).loss for r in _rates(rate, RATES, decades)}
     best = min(higher.values())
     fall, most = case.first - own, case.first - best
     if math.isfinite(best) and most > 2 * worth and fall < SLOW * most and _later(case) < LATER * most:
