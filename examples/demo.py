@@ -7,23 +7,14 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
-from fastnn import callbacks, layers, optimizers
-
-
-def spirals(points: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Arms of points around the origin, one for each class, a little noisy."""
-    rng = np.random.default_rng(seed)
-    label = np.repeat(np.arange(classes), points)
-    radius = np.tile(np.linspace(0.05, 1, points), classes)
-    angle = 9 * radius + 2 * np.pi * label / classes + rng.normal(0, 0.3, label.size)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32), label
+from fastnn import callbacks, datasets, layers, optimizers
 
 
 def main() -> None:
     info = fastnn.cpu_info()
     print(f"fastnn {fastnn.__version__} on {info['isa']} with {info['threads']} thread(s)\n")
-    x, y = spirals(1000, 3, seed=1)
-    held = spirals(300, 3, seed=2)
+    x, y = datasets.spirals(3000, seed=1)
+    held = datasets.spirals(900, seed=2)
 
     model = fastnn.Sequential(
         [

@@ -26,7 +26,10 @@ from fastnn.optimizers import Optimizer
 if TYPE_CHECKING:
     from fastnn import (
         callbacks,
+        datasets,
+        diagnostics,
         metrics,
+        plots,
         reference,
         sklearn,  # noqa: F401  (no part of `from fastnn import *`, as it needs scikit-learn)
         utils,
@@ -50,6 +53,8 @@ __all__ = [
     "callbacks",
     "constraints",
     "cpu_info",
+    "datasets",
+    "diagnostics",
     "errors",
     "explain",
     "get_num_threads",
@@ -60,6 +65,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "plots",
     "reference",
     "regularizers",
     "set_num_threads",
@@ -72,8 +78,11 @@ __getattr__, __dir__ = lazily(
     {
         "_explain": ["explain"],
         "callbacks": ["callbacks"],
+        "datasets": ["datasets"],
+        "diagnostics": ["diagnostics"],
         "files": ["load"],
         "metrics": ["metrics"],
+        "plots": ["plots"],
         "reference": ["reference"],
         "sklearn": ["sklearn"],
         "utils": ["utils"],

@@ -54,3 +54,66 @@ def test_frozen_layers_are_left_out(data):
     monitor = callbacks.GradientMonitor()
     model.fit(*data, verbose=0, callbacks=[monitor])
     assert list(monitor.history) == [model.layers[1].name]
+
+
+def test_units_that_take_no_part(rng):
+    """Against NumPy on the weights after each epoch; the layers of the network alone have them, frozen ones too."""
+    x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
+    model = fastnn.Sequential(
+        [layers.Dense(6, "relu", trainable=False, name="a"), layers.Dense(5, name="b"),
+         layers.Activation("tanh", name="c"), layers.Residual([layers.Dense(5, "relu6", name="d")]),
+         layers.Dense(1, name="e")], seed=0,
+    )  # fmt: skip
+    model.compile(fastnn.optimizers.SGD(0.3), "mse")
+    monitor = callbacks.GradientMonitor()
+    seen = []
+
+    def look(epoch, logs):
+        weights = model.get_weights()
+        first = np.maximum(x @ weights[0] + weights[1], 0)
+        second = np.tanh(first @ weights[2] + weights[3])
+        third = np.clip(second @ weights[4] + weights[5], 0, 6)
+        dead = [np.mean((units == 0).all(axis=0)) for units in (first, third)]
+        seen.append((dead[0], np.mean(1 - second**2 < 0.05), dead[1]))
+
+    model.build((None, 3))
+    model.layers[0].bias[...] = [-9, 0, -9, 0, 0, 0]
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[monitor, callbacks.LambdaCallback(on_epoch_end=look)])
+    assert monitor.units["a"]["dead"] == [one[0] for one in seen] == [2 / 6] * 3
+    assert monitor.units["c"]["saturated"] == pytest.approx([one[1] for one in seen])
+    assert monitor.units["d"]["dead"] == [one[2] for one in seen]
+    assert list(monitor.units) == ["a", "c", "d"] and list(monitor.history) == ["b", "d", "e"]
+
+
+def test_units_of_an_iterable_are_those_of_the_last_batch(rng, capsys):
+    x = np.abs(rng.normal(size=(8, 2)))
+    model = fastnn.Sequential([layers.Dense(1, "relu", kernel_initializer="ones"), layers.Dense(1)])
+    model.compile(fastnn.optimizers.SGD(0.0), "mse")
+    monitor = callbacks.GradientMonitor(verbose=1)
+    model.fit(iter([(x, x[:, :1]), (-x, x[:, :1])]), verbose=0, callbacks=[monitor])
+    assert list(monitor.units.values()) == [{"dead": [1.0]}]
+    assert "100% of the units dead" in capsys.readouterr().out
+
+
+def test_units_do_not_disturb_training(data):
+    histories = []
+    for given in ([], [callbacks.GradientMonitor()]):
+        model = fastnn.Sequential(
+            [layers.Dense(4, "relu"), layers.Dropout(0.5), layers.BatchNormalization(), layers.Dense(1)], seed=0
+        )
+        model.compile("adam", "mse")
+        histories.append((model.fit(*data, epochs=4, verbose=0, callbacks=given).history, model.get_weights()))
+    assert histories[0][0] == histories[1][0]
+    for one, other in zip(histories[0][1], histories[1][1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_units_are_kept_for_a_fit_that_is_gone_on_with(data):
+    _, monitor = fitted(data)
+    other = callbacks.GradientMonitor()
+    other.set_state(monitor.get_state())
+    assert other.units == monitor.units and other.epochs == monitor.epochs and other.history == monitor.history
+    assert len(next(iter(monitor.units.values()))["saturated"]) == 4
+    older = {key: value for key, value in monitor.get_state().items() if key != "units"}
+    other.set_state(older)
+    assert other.units == {}

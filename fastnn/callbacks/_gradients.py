@@ -1,4 +1,4 @@
-"""GradientMonitor: how large the gradients of each layer are, and how far its weights go."""
+"""GradientMonitor: how large the gradients of each layer are, how far its weights go, and which units take no part."""
 
 from typing import Any
 
@@ -9,12 +9,15 @@ from fastnn.callbacks._base import Callback, Logs
 
 __all__ = ["GradientMonitor"]
 
+SAMPLES = 1024  # how many, at most, units are looked at with
+
 
 class GradientMonitor(Callback):
     """Record for each layer with weights the norms of its gradient and weights, and how far the weights have gone.
 
     Gradients that shrink from the last layer to the first vanish; ones that grow explode. An update ratio of about
-    1e-3 a step is usual: far less and the layer hardly learns, far more and it does not settle.
+    1e-3 a step is usual: far less and the layer hardly learns, far more and it does not settle. And record for each
+    layer with an activation how many of its units are dead or saturated.
 
     Parameters
     ----------
@@ -29,6 +32,10 @@ class GradientMonitor(Callback):
         For each layer's name a dict of lists: ``"gradient"`` (the norm of the loss's gradient in the last step,
         without penalties), ``"weight"`` (the norm of the weights), ``"update"`` (the norm of their change since the
         record before, a step, divided by the norm of the weights).
+    units : dict
+        For each layer of relu's kind (relu, relu6, hard_silu) ``{"dead": [...]}``, the share of its units that are 0
+        for every sample; for each of sigmoid's or tanh's kind ``{"saturated": [...]}``, the share of its outputs where
+        the slope is below 5 % of the steepest. Over the first 1024 samples of fit, or the last batch of an iterable.
     epochs : list of int
         When it was recorded.
 
@@ -43,6 +50,8 @@ class GradientMonitor(Callback):
     >>> history = model.fit(x, x**2, epochs=3, verbose=0, callbacks=[monitor])
     >>> [len(figures["gradient"]) for figures in monitor.history.values()]
     [3, 3]
+    >>> {name: list(shares) for name, shares in monitor.units.items()} == {model.layers[0].name: ["saturated"]}
+    True
     """
 
     def __init__(self, every: int | None = None, verbose: int = 0) -> None:
@@ -50,13 +59,14 @@ class GradientMonitor(Callback):
         self.every = 1 if every is None else _validate.integer(every, "every", minimum=1)
         self.verbose = _validate.integer(verbose, "verbose", minimum=0, maximum=1)
         self.history: dict[str, dict[str, list[float]]] = {}
+        self.units: dict[str, dict[str, list[float]]] = {}
         self.epochs: list[int] = []
         self._before: list[Any] = []
         self._steps = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
-        self.history, self.epochs = {}, []
+        self.history, self.units, self.epochs = {}, {}, []
         self._before, self._steps = [], 0
         if self.model.built:
             self._mark()
@@ -91,14 +101,38 @@ class GradientMonitor(Callback):
             if self.verbose:
                 last = {key: values[-1] for key, values in figures.items()}
                 print(f"{name}: gradient {last['gradient']:.3g}, update a step {last['update']:.3g} of the weights")
+        self._record_units()
         self.epochs.append(epoch)
         self._mark()
 
+    def _record_units(self) -> None:
+        """How many units of each layer are dead or saturated."""
+        from fastnn.diagnostics._flow import dead_share, is_quiet, run_layers, saturated_share, saturates
+
+        model = self.model
+        trainer = model._need_compiled().trainers[0]
+        if trainer is None or not any(is_quiet(layer) or saturates(layer) for layer in model._flat()):
+            return
+
+        def visit(layer: Any, _: Any, y: Any) -> None:
+            for what, share in (("dead", dead_share(layer, y)), ("saturated", saturated_share(layer, y))):
+                if share is None:
+                    continue
+                self.units.setdefault(layer.name, {}).setdefault(what, []).append(share)
+                if self.verbose:
+                    print(f"{layer.name}: {share:.0%} of the {'units' if what == 'dead' else 'outputs'} {what}")
+
+        run_layers(model, model._stack, trainer.batches.x[:SAMPLES], False, visit)
+
     def get_state(self) -> dict[str, Any]:
         """What was recorded, for a fit that is gone on with."""
-        return {"history": self.history, "epochs": self.epochs, "before": self._before, "steps": self._steps}
+        return {
+            "history": self.history, "units": self.units, "epochs": self.epochs, "before": self._before,
+            "steps": self._steps,
+        }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.history, self.epochs = state["history"], list(state["epochs"])
+        self.history, self.units = state["history"], state.get("units", {})
+        self.epochs = list(state["epochs"])
         self._before, self._steps = list(state["before"]), int(state["steps"])

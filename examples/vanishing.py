@@ -1,0 +1,59 @@
+"""Four networks of 20 layers that do not train, each cured by changing one argument; and two changes that cure nothing.
+
+python examples/vanishing.py [picture.png]
+"""
+
+import sys
+from importlib.util import find_spec
+from statistics import median
+
+import fastnn
+from fastnn import datasets, initializers, layers, optimizers, plots
+
+LARGE = initializers.VarianceScaling(2 * 1.3**2, "fan_in", "untruncated_normal")  # 1.3 times what He asks for
+TANH = {"activation": "tanh", "kernel": initializers.RandomNormal(stddev=0.01), "rate": 0.025, "epochs": 21}
+SIGMOID = {"activation": "sigmoid", "kernel": "he_normal", "rate": 0.012, "epochs": 21}
+GROWING = {"activation": "relu", "kernel": LARGE, "rate": 0.05, "epochs": 20}
+CASES = [
+    ("tanh, sigma 0.01 -> Glorot", TANH, {"kernel": "glorot_uniform"}),
+    ("He and sigmoid -> ReLU", SIGMOID, {"activation": "relu"}),
+    ("ReLU, gain 1.3 -> clip at norm 1", GROWING, {"clip": 1.0}),
+    ("tanh, sigma 0.01 -> residual", TANH, {"residual": True}),
+    ("no cure: Glorot and sigmoid -> He", SIGMOID | {"kernel": "glorot_uniform"}, {"kernel": "he_normal"}),
+    ("no cure: tanh, sigma 0.01 -> clip", TANH, {"clip": 1.0}),
+]
+
+
+def run(seed, activation, kernel, rate, epochs, clip=None, residual=False):
+    x, y = datasets.circles(500)
+    stack = [layers.Dense(32, activation, kernel_initializer=kernel, name=f"{i + 1}") for i in range(20)]
+    if residual:
+        stack[1:] = [layers.Residual([layer]) for layer in stack[1:]]
+    model = fastnn.Sequential([*stack, layers.Dense(1, "sigmoid", name="output")], seed=seed)
+    model.compile(optimizers.SGD(rate, global_clipnorm=clip), "binary_crossentropy")
+    flow = fastnn.diagnostics.gradient_flow(model, x, y)
+    try:
+        model.fit(x, y, epochs=epochs, verbose=0)
+    except fastnn.DivergenceError:
+        return flow, float("inf")
+    return flow, model.evaluate(x, y, verbose=0)
+
+
+def main(picture=None):
+    print(f"{'medians of 5 seeds':36}{'gradient of layer 1':>22}{'loss':>20}")
+    for name, before, change in CASES:
+        runs = [[run(seed, **given) for seed in range(5)] for given in (before, before | change)]
+        a, b = ((median(f.layers[0].gradient for f, _ in some), median(loss for _, loss in some)) for some in runs)
+        print(f"{name:36}{a[0]:10.1e} -> {b[0]:8.1e}{a[1]:10.3f} -> {b[1]:6.3f}")
+    if picture and find_spec("matplotlib"):
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(1, 2, figsize=(11, 6), sharex=True, layout="constrained")
+        for ax, name in zip(axes, ("sigmoid", "relu"), strict=True):
+            flow, _ = run(0, **SIGMOID | {"activation": name})
+            plots.gradient_flow(flow, ax=ax).set(title=f"He and {name}", xscale="log")
+        figure.savefig(picture)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
