@@ -121,6 +121,15 @@ def test_your_own_layer_comes_back_when_it_is_passed(tmp_path):
     again = fastnn.load(tmp_path / "m", custom_objects={"Twice": Twice})
     np.testing.assert_array_equal(again(np.ones((1, 2))), [[2, 2]])
 
+    def inside():
+        return [layers.Dense(2, activity_regularizer="l2"), Twice()]
+
+    branches = [inside(), layers.Residual(inside(), name="in_a_branch")]
+    model = fastnn.Sequential([layers.Input((2,)), layers.Residual(inside()), layers.Parallel(branches)])
+    model.save(tmp_path / "m")
+    again = fastnn.load(tmp_path / "m", custom_objects={"Twice": Twice})
+    np.testing.assert_array_equal(again(np.ones((1, 2))), model(np.ones((1, 2))))
+
 
 def test_an_existing_file_may_be_kept(tmp_path):
     model = built("dense")

@@ -46,5 +46,17 @@ def serialize(layer: Layer) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
     """The layer that a dict of `serialize` describes."""
+    if custom_objects and isinstance(config, Mapping) and isinstance(config.get("config"), Mapping):
+        key = {"Residual": "layers", "Parallel": "branches"}.get(str(config.get("class_name")))
+        inside = config["config"]
+        if key in inside:
+            config = {**config, "config": {**inside, key: _made(inside[key], custom_objects)}}
     layer: Layer = _objects.deserialize(config, _CLASSES, custom_objects, "layer")
     return layer
+
+
+def _made(described: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """The layers inside a layer, or lists of them, which may be of classes of one's own."""
+    if isinstance(described, list):
+        return [_made(one, custom_objects) for one in described]
+    return deserialize(described, custom_objects)
