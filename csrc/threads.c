@@ -45,6 +45,7 @@
 #define MOST_INDICES ((UINT64_C(1) << INDEX_BITS) - 1)
 
 struct worker {
+    struct elsewhere place; /* under the gate's lock */
     alignas(CACHE_LINE) atomic_bool asleep;
     int number; /* 1, 2, ...; the caller is 0 */
     gate gate;
@@ -145,6 +146,7 @@ static void sleep_for_job(struct worker *me, uint64_t last_turn)
     while (atomic_load(&me->asleep) && !invited(atomic_load(&pool.door), last_turn, me->number))
         gate_sleep(&me->gate);
     atomic_store(&me->asleep, false);
+    came_elsewhere(&me->place);
     gate_unlock(&me->gate);
 }
 
@@ -173,6 +175,9 @@ static thread_result THREAD_CALL work(void *argument)
 {
     struct worker *me = argument;
     uint64_t last_turn = NO_TURN;
+    gate_lock(&me->gate);
+    elsewhere_init(&me->place);
+    gate_unlock(&me->gate);
     inside_task = true;
     for (;;) {
         if (!spin_for_job(me, last_turn))
@@ -259,6 +264,7 @@ static void wake_sleepers(int threads)
         if (!atomic_load(&w->asleep))
             continue;
         gate_lock(&w->gate);
+        wake_elsewhere(&w->place, pool.caller_cpu);
         atomic_store(&w->asleep, false); /* told once: the next jobs need not ring again while it comes */
         gate_unlock(&w->gate);
         gate_wake(&w->gate);
