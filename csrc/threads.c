@@ -233,6 +233,7 @@ static void start_workers(int wanted)
     while (pool.started < wanted && !pool.full) {
         struct worker *w = &pool.workers[pool.started];
         w->number = pool.started + 1;
+        w->place = (struct elsewhere){0}; /* in a child of a fork it tells of a thread of the parent */
         gate_init(&w->gate);
         atomic_store(&w->asleep, false);
         if (thread_start(work, w))
@@ -264,7 +265,8 @@ static void wake_sleepers(int threads)
         if (!atomic_load(&w->asleep))
             continue;
         gate_lock(&w->gate);
-        wake_elsewhere(&w->place, pool.caller_cpu);
+        if (atomic_load(&w->asleep)) /* not up and away by itself since */
+            wake_elsewhere(&w->place, pool.caller_cpu);
         atomic_store(&w->asleep, false); /* told once: the next jobs need not ring again while it comes */
         gate_unlock(&w->gate);
         gate_wake(&w->gate);
