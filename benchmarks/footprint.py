@@ -16,6 +16,7 @@ import measure
 from contestants import STEPS
 
 IMPORTS = {
+    "NumPy": "import numpy",
     "fastnn": "import fastnn",
     "scikit-learn": "import sklearn.neural_network",
     "PyTorch": "import torch",
@@ -25,24 +26,21 @@ IMPORTS = {
     "ONNX Runtime": "import onnxruntime",
 }
 TIMED = """
-import time, numpy
+import time
+{before}
 begin = time.perf_counter()
-{}
+{code}
 print(time.perf_counter() - begin)
 """
 FIT = """
 import sys
 sys.path.insert(0, {folder!r})
 from contestants import Work
+from contestants.with_fastnn import network
 from fits import most_memory
-import fastnn
-from fastnn import layers
 work = Work.step({step!r})
 before = most_memory()
-stack = [layers.Dense(n, activation="relu") for n in work.widths[1:-1]]
-last = layers.Dense(work.widths[-1], activation=None if work.regression else "softmax")
-model = fastnn.Sequential([layers.Input((work.widths[0],)), *stack, last])
-model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+model = network(work)
 model.fit(work.x, work.y, batch_size=work.batch, verbose=0)
 first = most_memory()
 model.fit(work.x, work.y, batch_size=work.batch, epochs=5, verbose=0)
@@ -65,10 +63,12 @@ def main() -> None:
     for _ in range(options.rounds):
         for who, code in IMPORTS.items():
             try:
-                found.setdefault(who, []).extend(output_of(TIMED.format(code)) if who not in missing else [])
+                before = "" if who == "NumPy" else IMPORTS["NumPy"]
+                timed = TIMED.format(before=before, code=code)
+                found.setdefault(who, []).extend(output_of(timed) if who not in missing else [])
             except subprocess.CalledProcessError:
                 missing.add(who)
-    print("\nimport, beyond NumPy")
+    print("\nimport of NumPy, and of the others beyond it")
     for who, times in found.items():
         if times:
             print(f"  {who:16}{statistics.median(times) * 1e3:10.1f} ms  (least {min(times) * 1e3:.1f})")

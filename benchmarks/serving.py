@@ -8,6 +8,7 @@ caches are lost.
 
 import argparse
 import json
+import os
 import time
 from typing import Any
 
@@ -44,7 +45,8 @@ def main() -> None:
         print(f"\n{name}: {'-'.join(map(str, work.widths))}, microseconds a row")
         print(f"  {'':22}{'median':>10}{'p99':>10}{'p99.9':>10}{'asleep':>10}")
         for who in options.only:
-            for threads in (0,) if who == "fastnn" else (1, 2) if CONTESTANTS[who][1] in ("call", "make") else (0,):
+            chosen = who != "fastnn" and CONTESTANTS[who][1] in ("call", "make")
+            for threads in dict.fromkeys((1, os.cpu_count() or 1)) if chosen else (0,):
                 try:
                     call = make(who, work, threads)["row"]
                 except ImportError:

@@ -16,9 +16,9 @@ import time
 
 import measure
 from contestants import STEPS, Work
+from contestants.with_fastnn import network
 
 import fastnn
-from fastnn import layers
 
 
 class Fit:
@@ -26,10 +26,7 @@ class Fit:
 
     def __init__(self, work: Work, seconds: float) -> None:
         self.work = work
-        last = None if work.regression else "softmax"
-        stack = [layers.Dense(n, activation="relu") for n in work.widths[1:-1]]
-        self.model = fastnn.Sequential([*stack, layers.Dense(work.widths[-1], activation=last)], seed=0)
-        self.model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+        self.model = network(work)
         self.epochs = 1
         self.run()
         self.epochs = max(1, int(seconds / max(self.run(), 1e-4)))

@@ -101,8 +101,12 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    operations they were. result holds two factors, near 1 and near 0, and at least a vector's room.
 
    Each shape of tile says how many rows and columns it has, and from which stride on, in bytes from one row of an operand
-   to the next, a packed copy of A or of B is faster than the operand as it lies (measured; see docs/decisions). */
+   to the next, a packed copy of A or of B is faster than the operand as it lies (measured; see docs/decisions).
+
+   FNN_FLAT_DEPTH: rows of a B too large for the caches that a driver hands to a flat tile at a time, so many streams of
+   memory; it then takes what comes below them to be needed next. */
 enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
+enum { FNN_FLAT_DEPTH = 8 };
 #define FNN_PRODUCT_HELPERS(real)                                                                                      \
     struct {                                                                                                           \
         int rows, columns, vector;                                                                                     \

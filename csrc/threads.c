@@ -171,6 +171,19 @@ static void leave(void)
     }
 }
 
+/* A thread that was woken on the caller's own CPU would stay there, each with half of it, until the system balances its
+   load some milliseconds later. */
+static void leave_cpu_of_caller(struct worker *me)
+{
+    int cpu = this_cpu();
+    if (cpu < 0 || cpu != pool.caller_cpu)
+        return;
+    gate_lock(&me->gate);
+    keep_off(&me->place, cpu);
+    came_elsewhere(&me->place);
+    gate_unlock(&me->gate);
+}
+
 static thread_result THREAD_CALL work(void *argument)
 {
     struct worker *me = argument;
@@ -188,11 +201,7 @@ static thread_result THREAD_CALL work(void *argument)
         last_turn = turn;
         if (float_mode() != pool.float_mode) /* flush-to-zero must not depend on who computes */
             set_float_mode(pool.float_mode);
-        /* A thread that was woken on the caller's own CPU would stay there, each with half of it, until the system
-           balances its load some milliseconds later. */
-        int cpu = this_cpu();
-        if (cpu >= 0 && cpu == pool.caller_cpu)
-            leave_cpu(cpu);
+        leave_cpu_of_caller(me);
         claim_indices(turn, me->number, pool.threads);
         leave();
     }
@@ -266,7 +275,7 @@ static void wake_sleepers(int threads)
             continue;
         gate_lock(&w->gate);
         if (atomic_load(&w->asleep)) /* not up and away by itself since */
-            wake_elsewhere(&w->place, pool.caller_cpu);
+            keep_off(&w->place, pool.caller_cpu);
         atomic_store(&w->asleep, false); /* told once: the next jobs need not ring again while it comes */
         gate_unlock(&w->gate);
         gate_wake(&w->gate);

@@ -159,21 +159,21 @@ static inline void *slot_get(void) { return pthread_getspecific(slot); }
 static inline bool slot_set(void *memory) { return pthread_setspecific(slot, memory) == 0; }
 #endif
 
-/* Which CPU this thread runs on, -1 where that is not told; and a move to any other that it may run on */
+/* Which CPU this thread runs on, -1 where that is not told; and a thread that shall run on any other that it may run on:
+   it is kept off one, until it has come */
 #ifdef __linux__
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 static inline int this_cpu(void) { return sched_getcpu(); }
 
-/* Where a sleeping thread may be woken: anywhere that it may be but on one CPU, until it has come */
 struct elsewhere {
     pid_t thread;
     bool narrowed;
     cpu_set_t allowed;
 };
 static inline void elsewhere_init(struct elsewhere *e) { e->thread = (pid_t)syscall(SYS_gettid); }
-static inline void wake_elsewhere(struct elsewhere *e, int cpu)
+static inline void keep_off(struct elsewhere *e, int cpu)
 {
     cpu_set_t others;
     if (!e->thread || cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(e->thread, sizeof e->allowed, &e->allowed))
@@ -188,24 +188,13 @@ static inline void came_elsewhere(struct elsewhere *e)
         sched_setaffinity(0, sizeof e->allowed, &e->allowed);
     e->narrowed = false;
 }
-static inline void leave_cpu(int cpu)
-{
-    cpu_set_t allowed, others;
-    if (cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed))
-        return;
-    others = allowed;
-    CPU_CLR(cpu, &others);
-    if (CPU_COUNT(&others) > 0 && !sched_setaffinity(0, sizeof others, &others))
-        sched_setaffinity(0, sizeof allowed, &allowed);
-}
 #else
 static inline int this_cpu(void) { return -1; }
-static inline void leave_cpu(int cpu) { (void)cpu; }
 struct elsewhere {
     int unused;
 };
 static inline void elsewhere_init(struct elsewhere *e) { (void)e; }
-static inline void wake_elsewhere(struct elsewhere *e, int cpu) { (void)e, (void)cpu; }
+static inline void keep_off(struct elsewhere *e, int cpu) { (void)e, (void)cpu; }
 static inline void came_elsewhere(struct elsewhere *e) { (void)e; }
 #endif
 

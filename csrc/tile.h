@@ -22,7 +22,7 @@
 #define TILE_PACK_B 512
 #endif
 
-/* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All three are constants where
+/* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All four are constants where
    this is inlined, so that the sums live in registers. Where it looks `ahead`, the rows of B that come after these are
    fetched on the way. */
 FNN_INLINE void tile_body(const int m, const int v, const int partial, const int ahead, vtail tail, ptrdiff_t K,
@@ -88,13 +88,13 @@ static void tile_wide(TILE_PARAMETERS)
 #define CASE(rows)                                                                                                     \
     case rows:                                                                                                         \
         if (two && !partial)                                                                                           \
-            TILE(rows, 2, 0, 0);                                                                                          \
+            TILE(rows, 2, 0, 0);                                                                                       \
         else if (two)                                                                                                  \
-            TILE(rows, 2, 1, 0);                                                                                          \
+            TILE(rows, 2, 1, 0);                                                                                       \
         else if (!partial)                                                                                             \
-            TILE(rows, 1, 0, 0);                                                                                          \
+            TILE(rows, 1, 0, 0);                                                                                       \
         else                                                                                                           \
-            TILE(rows, 1, 1, 0);                                                                                          \
+            TILE(rows, 1, 1, 0);                                                                                       \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) ON_ROWS_ABOVE_6(CASE)
 #undef CASE
@@ -103,11 +103,10 @@ static void tile_wide(TILE_PARAMETERS)
 
 /* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition. A product that is not
    deep is taken for a part of one that is, whose B is too large for the caches. */
-#define FLAT_AHEAD 8
 static void tile_flat(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, ahead = K <= FLAT_AHEAD;
+    const int partial = n % VL != 0, ahead = K <= FNN_FLAT_DEPTH;
     (void)m;
     switch ((n + VL - 1) / VL) {
 #define CASE(v)                                                                                                        \

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -20,11 +21,14 @@ def sync_folder(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str, partial: str, keep_previous: str | None = None) -> Iterator[BinaryIO]:
+def replacing(path: str, partial: str | None = None, keep_previous: str | None = None) -> Iterator[BinaryIO]:
     """A file to write, which takes its name when all of it is on disk.
 
-    It is written at `partial`, in the same folder. What was there goes to `keep_previous`, if that is given.
+    It is written at `partial`, in the same folder, or by default under a name of its own, so that two threads may
+    write one path. What was there goes to `keep_previous`, if that is given.
     """
+    if partial is None:
+        partial = f"{path}.{os.getpid()}-{threading.get_ident()}.partial"
     try:
         with open(partial, "wb") as file:
             yield file

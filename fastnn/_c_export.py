@@ -7,7 +7,6 @@ In the templates `real` is float or double, and `$` is the suffix of float's con
 
 import os
 import re
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -203,7 +202,7 @@ def save(model: Any, path: Any) -> None:
         )
     program = Program(model, os.path.basename(beginning))
     for name, text in ((f"{beginning}.h", program.header()), (target, program.source())):
-        with _atomic.replacing(name, f"{name}.{os.getpid()}-{threading.get_ident()}.partial") as file:
+        with _atomic.replacing(name) as file:
             file.write(text.encode("ascii"))
 
 
@@ -211,17 +210,6 @@ def identifier(text: str) -> str:
     """A name that C takes."""
     name = re.sub(r"[^0-9A-Za-z_]", "_", text)
     return name if re.match("[A-Za-z]", name) else f"n{name}"
-
-
-def ops_of(model: Any) -> Builder:
-    """The model as the ops that `predict` runs."""
-    builder = Builder(model._input)
-    x = builder.input
-    for layer in model._stack:
-        builder.layer, builder.last_layer = layer.name, layer is model._stack[-1]
-        x = layer.emit(builder, x)
-    builder.output = x
-    return builder
 
 
 def changes_nothing(op: Mapping[str, Any]) -> bool:
@@ -268,7 +256,7 @@ class Program:
         self.functions: set[str] = set()
         self.body: list[str] = []
         self.variables = {(v.in_trainables, v.offset): v for layer in model._flat() for v in layer._variables}
-        self.builder = builder = ops_of(model)
+        self.builder = builder = model._lowered()
         self.home, spans = homes(builder)
         self.result = self.home[builder.output.buffer]
         inside = {buffer: span for buffer, span in spans.items() if buffer != self.result}

@@ -167,31 +167,11 @@ class Plan:
 
     def make_trainer(self, model: Any, counting: bool = True) -> Trainer:
         """A trainer for the model as it is; without `counting`, one that leaves the metrics alone."""
-        samples, optimizer = self.samples, model.optimizer
-        name = None if samples is None else NAMES[samples.kind]
-        last = model._last_op
-        fused = last is not None and (last.get("name"), name) in FUSED
-        output = model._output
-        objective: Any = PythonLoss(self.loss, self.weight)
-        if samples is not None:
-            assert name is not None
-            objective = {
-                "kind": KINDS[name + "_from_logits"] if fused else samples.kind,
-                "labels": _core_losses.ROWS[samples.kind]["layout"] == "L",
-                "rows": int(np.prod(samples.shape[1:])),
-                "d": samples.d,
-                "parameters": samples.parameters,
-                "reduction": self.loss.reduction,
-                "ignored": getattr(self.loss, "ignore_class", None),
-                "weight": self.weight,
-                "quick": getattr(type(self.loss), "_check", None)
-                in (TableLoss._check, losses.BinaryCrossentropy._check)
-                and (samples.shape[1:], samples.d) == (output[:-1], output[-1]),
-                "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
-            }
+        optimizer = model.optimizer
+        objective, fused = self.objective(model)
         native, python = [], []
         for m, weighted in self.metrics if counting else []:
-            row = self._native(m, samples, output)
+            row = self._native(m, self.samples, model._output)
             if row is None:
                 python.append((m, weighted))
             else:
@@ -210,6 +190,28 @@ class Plan:
             python_update=PythonUpdate(model) if in_python else None,
             python_penalty=PythonPenalty(model, in_python) if in_python or _output_penalties(model) else None,
         )  # fmt: skip
+
+    def objective(self, model: Any) -> tuple[Any, bool]:
+        """The loss as a trainer takes it, and whether it takes the place of the activation of the last op."""
+        samples, last, output = self.samples, model._last_op, model._output
+        if samples is None:
+            return PythonLoss(self.loss, self.weight), False
+        name = NAMES[samples.kind]
+        fused = last is not None and (last.get("name"), name) in FUSED
+        checks = getattr(type(self.loss), "_check", None)
+        return {
+            "kind": KINDS[name + "_from_logits"] if fused else samples.kind,
+            "labels": _core_losses.ROWS[samples.kind]["layout"] == "L",
+            "rows": int(np.prod(samples.shape[1:])),
+            "d": samples.d,
+            "parameters": samples.parameters,
+            "reduction": self.loss.reduction,
+            "ignored": getattr(self.loss, "ignore_class", None),
+            "weight": self.weight,
+            "quick": checks in (TableLoss._check, losses.BinaryCrossentropy._check)
+            and (samples.shape[1:], samples.d) == (output[:-1], output[-1]),
+            "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
+        }, fused
 
     def bind_gradients(self, model: Any) -> None:
         """Have the optimizer read the model's gradients: it may have been applied to others."""

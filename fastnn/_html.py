@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from fastnn._summary import summary
+from fastnn._summary import described, totals
 
 MOST_EPOCHS = 20
 
@@ -26,14 +26,7 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], bel
 
 def model_table(model: Any) -> str:
     """A model's layers as `summary` has them."""
-    rows, shape = [], model._input
-    for layer in model._stack:
-        shape = None if shape is None else layer._output_of(shape)
-        kind = type(getattr(layer, "model", layer)).__name__
-        count = f"{layer.count_params():,}" if layer.built else "0 (not built)"
-        rows.append([f"{layer.name} ({kind})", "?" if shape is None else str((None, *shape)), count])
-    totals = summary(model, None, False, False).splitlines()[-3:] if model.built else []
-    return table(f'Model: "{model.name}"', ["Layer (type)", "Output shape", "Param #"], rows, totals)
+    return table(f'Model: "{model.name}"', *described(model), totals(model))
 
 
 def history_table(history: Any) -> str:

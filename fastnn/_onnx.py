@@ -5,7 +5,6 @@ runtimes know most of those operators in float32 only.
 """
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,8 +28,7 @@ GELU_SLOPE = 2 * np.sqrt(2 / np.pi)
 def save(model: Any, path: Any) -> None:
     """Write a built model as an ONNX file, whole or not at all."""
     content = described(model).SerializeToString()
-    target = os.fspath(path)
-    with _atomic.replacing(target, f"{target}.{os.getpid()}-{threading.get_ident()}.partial") as file:
+    with _atomic.replacing(os.fspath(path)) as file:
         file.write(content)
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 
-def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) -> str:
-    """The text that Sequential.summary prints."""
+def described(model: Any, nested: bool = False, trainable: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table: a row a layer."""
     rows = []
     shape = model._input
 
@@ -21,7 +21,23 @@ def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) 
 
     for layer in model._stack:
         shape = describe(layer, shape, "")
-    heads = ["Layer (type)", "Output shape", "Param #"] + ["Trainable"] * trainable
+    return ["Layer (type)", "Output shape", "Param #"] + ["Trainable"] * trainable, rows
+
+
+def totals(model: Any) -> list[str]:
+    """What is counted below the table: nothing before the shapes are known."""
+    if not model.built:
+        return []
+    learn = sum(w.size for w in model.trainable_weights)
+    size = model.count_params()
+    counts = {"Total": size, "Trainable": learn, "Non-trainable": size - learn}
+    each = model._dtype.itemsize
+    return [f"{what} params: {n:,} ({n * each / 1024:,.2f} KB)" for what, n in counts.items()]
+
+
+def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) -> str:
+    """The text that Sequential.summary prints."""
+    heads, rows = described(model, nested, trainable)
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     if line_length is not None:
         widths[0] = max(len(heads[0]), line_length - sum(widths[1:]) - 2 * (len(heads) - 1))
@@ -29,14 +45,4 @@ def summary(model: Any, line_length: int | None, nested: bool, trainable: bool) 
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]
     ]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    total = [f'Model: "{model.name}"', rule, lines[0], rule, *lines[1:], rule]
-    if model.built:
-        learn = sum(w.size for w in model.trainable_weights)
-        size = model.count_params()
-        each = model._dtype.itemsize
-        total += [
-            f"Total params: {size:,} ({size * each / 1024:,.2f} KB)",
-            f"Trainable params: {learn:,} ({learn * each / 1024:,.2f} KB)",
-            f"Non-trainable params: {size - learn:,} ({(size - learn) * each / 1024:,.2f} KB)",
-        ]
-    return "\n".join(total)
+    return "\n".join([f'Model: "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *totals(model)])

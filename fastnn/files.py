@@ -9,7 +9,6 @@ need is compared with what the file holds before anything is allocated. What is 
 import json
 import math
 import os
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,10 +59,7 @@ def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str,
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER:
         raise ValueError(f"{path}: the description of the model takes {len(text)} bytes, at most {MOST_HEADER} fit")
-    target = os.fspath(path)
-    # a name of its own, so that two threads may write one path
-    partial = f"{target}.{os.getpid()}-{threading.get_ident()}.partial"
-    with _atomic.replacing(target, partial) as file:
+    with _atomic.replacing(os.fspath(path)) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in arrays:
             file.write(array.data)

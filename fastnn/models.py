@@ -351,6 +351,13 @@ class Sequential(Training, Exporting):
 
     def _lower(self) -> None:
         """Make the engine from the layers, on the weights where they lie."""
+        builder = self._lowered()
+        self._op_names = builder.names
+        self._last_op = builder.ops[-1] if builder.ops else None
+        self._engine = self._engine_of(builder)
+
+    def _lowered(self) -> Builder:
+        """The layers as ops."""
         assert self._input is not None
         builder = Builder(self._input)
         x = builder.input
@@ -358,9 +365,7 @@ class Sequential(Training, Exporting):
             builder.layer, builder.last_layer = layer.name, layer is self._stack[-1]
             x = layer.emit(builder, x)
         builder.output = x
-        self._op_names = builder.names
-        self._last_op = builder.ops[-1] if builder.ops else None
-        self._engine = self._engine_of(builder)
+        return builder
 
     def _engine_of(self, builder: Builder) -> Engine:
         """The engine for what layers have emitted, on the model's weights."""
@@ -613,6 +618,12 @@ class Sequential(Training, Exporting):
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no model."""
+    if not isinstance(model, Sequential):
+        raise TypeError(f"model: expected a Sequential, got {type(model).__name__}")
 
 
 def _shown(layer: Layer) -> Any:

@@ -7,7 +7,6 @@ the inference of one row, "10000 rows" that of so many. A library lacks what it 
 import importlib
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import measure
 
@@ -78,7 +77,7 @@ def race(
                     for count in ours:
                         label = f"fastnn, {count} thread{'s' * (count > 1)}" if count else "fastnn"
                         running[label] = prepared(who, count or every, its[one])
-            with blas(threads):
+            with measure.blas_threads(threads):
                 times = measure.in_turn(running, rounds, threads=threads)
             for who, time in times.items():
                 if who not in best or time.median < best[who].median:
@@ -90,7 +89,3 @@ def race(
 def prepared(who: str, threads: int, call: Call) -> measure.Prepared:
     """A call whose library is first set to so many threads."""
     return measure.Prepared(lambda: set_threads(who, threads), call)
-
-
-def blas(threads: int) -> AbstractContextManager[object]:
-    return measure.blas_threads(threads) if threads else nullcontext()

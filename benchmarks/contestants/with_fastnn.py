@@ -5,11 +5,17 @@ from contestants.work import Call, Work
 from fastnn import layers
 
 
-def make(work: Work) -> dict[str, Call]:
-    last = None if work.regression else "softmax"
+def network(work: Work) -> fastnn.Sequential:
+    """The model of a piece of work, compiled."""
     stack = [layers.Dense(n, activation="relu") for n in work.widths[1:-1]]
-    model = fastnn.Sequential([*stack, layers.Dense(work.widths[-1], activation=last)], seed=0)
+    last = layers.Dense(work.widths[-1], activation=None if work.regression else "softmax")
+    model = fastnn.Sequential([layers.Input((work.widths[0],)), *stack, last], seed=0)
     model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+    return model
+
+
+def make(work: Work) -> dict[str, Call]:
+    model = network(work)
     x, y = work.one_batch()
     row, many = work.rows(1), work.rows(10_000)
     model.fit(work.x, work.y, batch_size=work.batch, verbose=0)

@@ -6,6 +6,7 @@ cdef extern from "fnn.h" nogil:
 
     int FNN_TILE_WIDE
     int FNN_TILE_FLAT
+    int FNN_FLAT_DEPTH
     fnn_tile_numbers fnn_tile_shape(int shape, const void *p) noexcept
     void fnn_tile(int shape, ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const void *a, ptrdiff_t a_row, ptrdiff_t a_k,
                   const void *b, ptrdiff_t b_k, void *c, ptrdiff_t c_row, const void *init, ptrdiff_t init_row) noexcept

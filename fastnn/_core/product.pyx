@@ -26,7 +26,6 @@ cdef enum:
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
     PACK_A_COLUMNS = 96       # and so many columns a packed A
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
-    ROW_DEPTH = 8            # rows of B that are read side by side where it is larger: so many streams of memory
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
     MOST_PARTS = 2048         # of a product
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
@@ -80,7 +79,7 @@ cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, b
 cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
     """C[0, j0:j1] where the rows of B lie in one piece each."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_FLAT, tag)
-    cdef ptrdiff_t depth = p.K if p.K * p.N * <ptrdiff_t>sizeof(real) <= ROW_BYTES else ROW_DEPTH
+    cdef ptrdiff_t depth = p.K if p.K * p.N * <ptrdiff_t>sizeof(real) <= ROW_BYTES else FNN_FLAT_DEPTH
     cdef real *c = <real *>p.c
     cdef const real *init
     cdef ptrdiff_t j, k, q, t, init_row

@@ -9,6 +9,7 @@ from fastnn._explain._check import Mark, Marks, check
 from fastnn._explain._figures import Figures
 from fastnn._explain._tables import Section, tables
 from fastnn._explain._working import Working, work_out
+from fastnn.models import check_model
 
 __all__ = ["Explanation", "Mark", "Marks", "explain"]
 
@@ -47,10 +48,7 @@ def explain(model: Any, x: Any, y: Any = None) -> "Explanation":
     wrong  z2[0] = 0.222: exact is 0.215 (0.2148198268)
     1 of 2 figures are right
     """
-    from fastnn.models import Sequential
-
-    if not isinstance(model, Sequential):
-        raise TypeError(f"model: expected a Sequential, got {type(model).__name__}")
+    check_model(model)
     return Explanation(model.name, work_out(model, x, y))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import initializers
-from fastnn.diagnostics._copies import check_model
 from fastnn.initializers import RandomInitializer
 from fastnn.layers import Activation, Dense, InputLayer, Layer, Normalization
 from fastnn.layers._base import FIRST_VALUES
 from fastnn.layers._dense import Form
+from fastnn.models import check_model
 
 __all__ = ["Change"]
 

@@ -6,14 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import optimizers
-
-
-def check_model(model: Any) -> None:
-    """Refuse what is no model."""
-    from fastnn.models import Sequential
-
-    if not isinstance(model, Sequential):
-        raise TypeError(f"model: expected a Sequential, got {type(model).__name__}")
+from fastnn.models import check_model
 
 
 def copied(model: Any) -> Any:

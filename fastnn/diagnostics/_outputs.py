@@ -23,15 +23,17 @@ PROBABILITIES = {"sigmoid", "hard_sigmoid", "sparse_sigmoid"}
 ROWS = {"softmax", "sparsemax"}
 OUTSIDE = 0.02  # the share of the targets that may lie where the output cannot reach
 
-# Where the values of an activation end; those that are not here reach everything
-RANGES = {
-    "sigmoid": (0, 1), "hard_sigmoid": (0, 1), "sparse_sigmoid": (0, 1), "softmax": (0, 1), "sparsemax": (0, 1),
-    "tanh": (-1, 1), "hard_tanh": (-1, 1), "softsign": (-1, 1), "step": (0, 1), "relu": (0, np.inf), "relu6": (0, 6),
-    "softplus": (0, np.inf), "exponential": (0, np.inf), "squareplus": (0, np.inf), "sparse_plus": (0, np.inf),
-    "elu": (-1, np.inf), "celu": (-1, np.inf), "selu": (-1.7581, np.inf), "silu": (-0.2785, np.inf),
-    "gelu": (-0.17, np.inf), "gelu_tanh": (-0.1701, np.inf), "mish": (-0.3088, np.inf), "hard_silu": (-0.375, np.inf),
-    "log_sigmoid": (-np.inf, 0), "log_softmax": (-np.inf, 0),
-}  # fmt: skip
+
+def ends(form: Any) -> tuple[float, float]:
+    """The interval that the values of an activation lie in, as the table has it; parameters stand there by name."""
+    known = {p.name: value for p, value in zip(form.row.parameters, form.values, strict=False)}
+
+    def number(text: str) -> float:
+        sign, name = (-1, text[1:]) if text.startswith("-") else (1, text)
+        return float(sign * known[name]) if name in known else float(text)
+
+    low, high = (number(text.strip()) for text in form.row.range[1:-1].split(","))
+    return low, high
 
 
 def output_layer(model: Any) -> Layer | None:
@@ -59,10 +61,10 @@ def wrong_output(model: Any, y: Any) -> tuple[str, Change] | None:
     if isinstance(loss, (*BINARY, *CLASSES)):
         return _classification(layer, name, loss, y)
     array = None if y is None else np.asarray(_data.as_array(y, "y"), np.float64)
-    if isinstance(loss, POSITIVE) and RANGES.get(name, (-np.inf, 0))[0] < 0:
+    if isinstance(loss, POSITIVE) and ends(form)[0] < 0:
         return _said(layer, name, f"can be below 0, where {loss.name} has no value", "softplus")
     if isinstance(loss, NUMBERS) and array is not None and array.size:
-        low, high = RANGES.get(name, (-np.inf, np.inf))
+        low, high = ends(form)
         if isinstance(loss, (losses.Hinge, losses.SquaredHinge)):
             array = np.where(array == 0, -1.0, array)
         if isinstance(loss, losses.CategoricalHinge):

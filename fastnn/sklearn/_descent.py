@@ -12,10 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import Sequential, _data
-from fastnn._compiled import FUSED, NAMES, PythonLoss
-from fastnn._core import losses as _core_losses
 from fastnn._core.train import Batches, Trainer
-from fastnn.losses._base import KINDS
 from fastnn.sklearn._network import denses
 from fastnn.sklearn._objectives import Objective
 
@@ -186,23 +183,7 @@ def squares(network: Sequential) -> float:
 
 def make_trainer(network: Sequential, update: Callable[[float], None], penalty: Callable[[], float]) -> Trainer:
     """A trainer like the engine's own, whose update and penalty are called in Python."""
-    plan, engine = network._need_compiled(), network._need_built()
-    samples, last = plan.samples, network._last_op
-    objective: Any = PythonLoss(plan.loss, plan.weight)
-    fused = False
-    if samples is not None:
-        name = NAMES[samples.kind]
-        fused = last is not None and (last.get("name"), name) in FUSED
-        objective = {
-            "kind": KINDS[name + "_from_logits"] if fused else samples.kind,
-            "labels": _core_losses.ROWS[samples.kind]["layout"] == "L",
-            "rows": 1,
-            "d": samples.d,
-            "parameters": samples.parameters,
-            "reduction": plan.loss.reduction,
-            "ignored": getattr(plan.loss, "ignore_class", None),
-            "weight": plan.weight,
-            "quick": False,
-            "in_unit": False,
-        }
-    return Trainer(engine, objective, fused, [], False, None, python_update=update, python_penalty=penalty)
+    objective, fused = network._need_compiled().objective(network)
+    return Trainer(
+        network._need_built(), objective, fused, [], False, None, python_update=update, python_penalty=penalty
+    )
