@@ -127,6 +127,11 @@ FNN_INLINE ptrdiff_t elements_before_line(ptrdiff_t n, const real *y)
     return n < 1024 || into % sizeof(real) ? 0 : (ptrdiff_t)((VL * sizeof(real) - into) / sizeof(real)) % VL;
 }
 
+/* Vectors that are read before the first of their results is written. Simple functions are as fast as memory: one vector
+   at a time, a read waits for the write before it wherever their addresses agree in the lowest twelve bits, and reads and
+   writes of neighbouring lines do not come together. Half as many where two arrays are read. */
+#define SIDE_BY_SIDE 4
+
 #define par(i) v_set((real)p[i])
 #define FNN_X_OF_X x
 #define FNN_X_OF_Y y
@@ -144,33 +149,41 @@ FNN_INLINE ptrdiff_t elements_before_line(ptrdiff_t n, const real *y)
     }                                                                                                                  \
     static void FNN_JOIN2(name, _forward)(ptrdiff_t n, const real *x, real *y, const double *restrict p)               \
     {                                                                                                                  \
-        ptrdiff_t i = elements_before_line(n, y);                                                                      \
-        if (i) {                                                                                                       \
-            const vtail rest = v_tail((size_t)i);                                                                      \
-            v_store_tail(y, FNN_JOIN2(name, _value)(v_load_tail(x, rest), p), rest);                                   \
-        }                                                                                                              \
-        for (; i + VL <= n; i += VL)                                                                                   \
-            v_store(y + i, FNN_JOIN2(name, _value)(v_load(x + i), p));                                                 \
-        if (i < n) {                                                                                                   \
-            const vtail rest = v_tail((size_t)(n - i));                                                                \
-            v_store_tail(y + i, FNN_JOIN2(name, _value)(v_load_tail(x + i, rest), p), rest);                           \
+        ptrdiff_t i = 0;                                                                                               \
+        for (ptrdiff_t end = elements_before_line(n, y);; end = n) {                                                   \
+            for (; i < end; i += VL) {                                                                                 \
+                const size_t rest = (size_t)(end - i);                                                                 \
+                v_store_n(y + i, FNN_JOIN2(name, _value)(v_load_n(x + i, rest), p), rest);                             \
+            }                                                                                                          \
+            if (end == n)                                                                                              \
+                break;                                                                                                 \
+            for (i = end; i + SIDE_BY_SIDE * VL <= n; i += SIDE_BY_SIDE * VL) {                                        \
+                vreal v[SIDE_BY_SIDE];                                                                                 \
+                FNN_UNROLL for (int j = 0; j < SIDE_BY_SIDE; j++) v[j] = v_load(x + i + j * VL);                       \
+                FNN_UNROLL for (int j = 0; j < SIDE_BY_SIDE; j++)                                                      \
+                    v_store(y + i + j * VL, FNN_JOIN2(name, _value)(v[j], p));                                         \
+            }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
     static void FNN_JOIN2(name, _backward)(ptrdiff_t n, const real *xy, const real *dy, real *dx,                      \
                                            const double *restrict p)                                                   \
     {                                                                                                                  \
-        ptrdiff_t i = elements_before_line(n, dx);                                                                     \
-        if (i) {                                                                                                       \
-            const vtail rest = v_tail((size_t)i);                                                                      \
-            const vreal slope = FNN_JOIN2(name, _slope)(v_load_tail(xy, rest), p);                                     \
-            v_store_tail(dx, v_mul(v_load_tail(dy, rest), slope), rest);                                               \
-        }                                                                                                              \
-        for (; i + VL <= n; i += VL)                                                                                   \
-            v_store(dx + i, v_mul(v_load(dy + i), FNN_JOIN2(name, _slope)(v_load(xy + i), p)));                        \
-        if (i < n) {                                                                                                   \
-            const vtail rest = v_tail((size_t)(n - i));                                                                \
-            const vreal slope = FNN_JOIN2(name, _slope)(v_load_tail(xy + i, rest), p);                                 \
-            v_store_tail(dx + i, v_mul(v_load_tail(dy + i, rest), slope), rest);                                       \
+        ptrdiff_t i = 0;                                                                                               \
+        for (ptrdiff_t end = elements_before_line(n, dx);; end = n) {                                                  \
+            for (; i < end; i += VL) {                                                                                 \
+                const size_t rest = (size_t)(end - i);                                                                 \
+                const vreal slope = FNN_JOIN2(name, _slope)(v_load_n(xy + i, rest), p);                                \
+                v_store_n(dx + i, v_mul(v_load_n(dy + i, rest), slope), rest);                                         \
+            }                                                                                                          \
+            if (end == n)                                                                                              \
+                break;                                                                                                 \
+            for (i = end; i + SIDE_BY_SIDE / 2 * VL <= n; i += SIDE_BY_SIDE / 2 * VL) {                                \
+                vreal v[SIDE_BY_SIDE / 2], d[SIDE_BY_SIDE / 2];                                                        \
+                FNN_UNROLL for (int j = 0; j < SIDE_BY_SIDE / 2; j++) v[j] = v_load(xy + i + j * VL),                  \
+                                                                      d[j] = v_load(dy + i + j * VL);                  \
+                FNN_UNROLL for (int j = 0; j < SIDE_BY_SIDE / 2; j++)                                                  \
+                    v_store(dx + i + j * VL, v_mul(d[j], FNN_JOIN2(name, _slope)(v[j], p)));                           \
+            }                                                                                                          \
         }                                                                                                              \
     }
 #include "activations.def"

@@ -116,13 +116,30 @@ def _example(row: Row, function: Function) -> str:
     return f">>> {row.name}({x}).round(4).tolist()\n    {function(x).round(4).tolist()}"
 
 
-def _elementwise(row: Row) -> Function:
-    """The function of a row of the table: its signature is the row's, so that it is written out and compiled."""
+def _with_parameters(row: Row) -> Function:
+    """The function of a row: its signature names the row's parameters, so that it is written out and compiled."""
     options = "".join(f", {p.name}={p.default!r}" for p in row.parameters)
     names = ", ".join(p.name for p in row.parameters)
     scope: dict[str, Any] = {"__name__": __name__, "apply": _apply, "row": row, "values": row.values, "inf": math.inf}
     exec(f"def {row.name}(x{options}, *, out=None):\n    return apply(row, x, values({names}), out)", scope)
     function: Function = scope[row.name]
+    return function
+
+
+def _without_parameters(row: Row) -> Function:
+    """The function of a row without parameters."""
+
+    def function(x: Any, *, out: Any = None) -> FloatArray:
+        return _apply(row, x, _NO_PARAMETERS, out)
+
+    function.__name__ = function.__qualname__ = row.name
+    function.__annotations__ = {}  # they stand in activations.pyi
+    return function
+
+
+def _elementwise(row: Row) -> Function:
+    """The function of a row of the table, with its docstring."""
+    function = (_with_parameters if row.parameters else _without_parameters)(row)
     lines = [f"``{row.formula}``", f"Range {row.range}."]
     lines += [f"{p.name} must be {p.bound[:-1]} 0." for p in row.parameters if p.bound]
     if row.kinks:
