@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
-from fastnn._core import train as _core
+from fastnn._core import batches as _core
 from fastnn.losses._base import Loss, TableLoss, TableSamples
 
 Array = npt.NDArray[Any]

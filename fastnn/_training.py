@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _compiled, _data, _validate, optimizers
-from fastnn._core.train import Batches, NotFinite, Trainer
+from fastnn._core.batches import Batches
+from fastnn._core.train import NotFinite, Trainer
 from fastnn._fit import Fit, batch_size_of, refuse_with_stream
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches

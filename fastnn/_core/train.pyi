@@ -1,45 +1,14 @@
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core.batches import Batches
 from fastnn._core.engine import Engine
 from fastnn._core.optimizers import Updater
 
-SOURCES: dict[str, int]
 REDUCTIONS: dict[str, int]
-
-def all_finite(x: npt.NDArray[Any]) -> bool: ...
-
-@final
-class Batches:
-    def __init__(
-        self,
-        x: npt.NDArray[Any],
-        y: npt.NDArray[Any] | None,
-        weights: npt.NDArray[np.float64] | None,
-        size: int,
-        dtype: npt.DTypeLike,
-    ) -> None: ...
-    @property
-    def x(self) -> npt.NDArray[Any]: ...
-    @property
-    def y(self) -> npt.NDArray[Any] | None: ...
-    @property
-    def weights(self) -> npt.NDArray[np.float64] | None: ...
-    @property
-    def order(self) -> npt.NDArray[np.int64] | None: ...
-    @property
-    def true_shape(self) -> tuple[int, ...] | None: ...
-    @property
-    def weight_shape(self) -> tuple[int, ...] | None: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    def reorder(self, order: npt.NDArray[np.int64] | None) -> None: ...
-    def __len__(self) -> int: ...
 
 class NotFinite(ArithmeticError): ...  # noqa: N818
 

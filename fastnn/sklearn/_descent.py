@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import Sequential, _data
-from fastnn._core.train import Batches, Trainer
+from fastnn._core.batches import Batches
+from fastnn._core.train import Trainer
 from fastnn.sklearn._network import denses
 from fastnn.sklearn._objectives import Objective
 

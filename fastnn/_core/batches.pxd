@@ -1,0 +1,28 @@
+from libc.stdint cimport int64_t
+
+from fastnn._core.kernels cimport real
+
+cdef enum Source:
+    COPIED                        # of the target's own type
+    FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
+
+cdef struct Table:
+    # Samples that lie in memory one behind the other, or at a distance
+    const char *data
+    ptrdiff_t stride, size, bytes  # bytes from one sample to the next; elements and bytes of a sample
+    Source source
+    bint contiguous
+
+# y[rows] = samples order[begin], order[begin + 1], ... (order NULL: begin, begin + 1, ...) in the precision of y
+cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, real *y,
+                int threads) noexcept nogil
+# The same side by side as they are, of whatever type
+cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil
+# Whether none of x has an exponent of all ones, as NaN and the infinities do
+cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil
+
+cdef class Batches:
+    cdef readonly object x, y, weights, order, true_shape, weight_shape
+    cdef readonly ptrdiff_t n, size
+    cdef Table x_table, y_table, w_table
+    cdef const int64_t *rows

@@ -1,0 +1,174 @@
+"""Samples in memory, and how a step gets at those of one batch: gathered, and converted to the engine's precision."""
+
+cimport cython
+cimport numpy as cnp
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from fastnn._core.kernels cimport parallel, real
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
+
+ctypedef fused number:
+    float
+    double
+    int8_t
+    int16_t
+    int32_t
+    int64_t
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+
+SOURCES = {
+    "float32": FLOAT32, "float64": FLOAT64, "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
+    "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64, "bool": UINT8,
+}  # fmt: skip
+
+
+cdef void convert(const number *x, ptrdiff_t n, real *y) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        y[i] = <real>x[i]
+
+
+cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
+    if t.source == COPIED:
+        memcpy(y, x, t.bytes)
+    elif t.source == FLOAT32:
+        convert(<const float *>x, t.size, y)
+    elif t.source == FLOAT64:
+        convert(<const double *>x, t.size, y)
+    elif t.source == UINT8:
+        convert(<const uint8_t *>x, t.size, y)
+    elif t.source == INT64:
+        convert(<const int64_t *>x, t.size, y)
+    elif t.source == INT32:
+        convert(<const int32_t *>x, t.size, y)
+    elif t.source == INT8:
+        convert(<const int8_t *>x, t.size, y)
+    elif t.source == INT16:
+        convert(<const int16_t *>x, t.size, y)
+    elif t.source == UINT16:
+        convert(<const uint16_t *>x, t.size, y)
+    elif t.source == UINT32:
+        convert(<const uint32_t *>x, t.size, y)
+    elif t.source == UINT64:
+        convert(<const uint64_t *>x, t.size, y)
+
+
+cdef struct Fetch:
+    # Samples order[begin + r] of a table, or begin + r where there is no order, into rows of y
+    const Table *table
+    const int64_t *order
+    ptrdiff_t begin, rows, block   # `block` rows are a task
+    void *y
+
+
+cdef void fetch_block(const Fetch *job, int64_t index, const real *tag) noexcept nogil:
+    cdef const Table *t = job.table
+    cdef ptrdiff_t r, sample
+    for r in range(index * job.block, min((index + 1) * job.block, job.rows)):
+        sample = job.order[job.begin + r] if job.order != NULL else job.begin + r
+        fetch_sample(t, t.data + sample * t.stride, <real *>job.y + r * t.size)
+
+
+cdef void fetch_floats(void *context, int64_t index, int worker) noexcept nogil:
+    fetch_block(<const Fetch *>context, index, <const float *>NULL)
+
+
+cdef void fetch_doubles(void *context, int64_t index, int worker) noexcept nogil:
+    fetch_block(<const Fetch *>context, index, <const double *>NULL)
+
+
+cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, real *y,
+                int threads) noexcept nogil:
+    cdef Fetch job
+    cdef ptrdiff_t bytes = rows * t.size * <ptrdiff_t>sizeof(real)
+    job.table, job.order, job.begin, job.rows, job.y = t, order, begin, rows, y
+    job.block = rows if bytes < FETCHED_BY_ALL else (rows + threads - 1) // threads
+    if job.block == rows:
+        fetch_block(&job, 0, y)
+    else:
+        parallel(fetch_floats if real is float else fetch_doubles, &job, (rows + job.block - 1) // job.block, threads)
+
+
+cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:
+    """Samples order[begin], order[begin + 1], ... side by side, of whatever type"""
+    cdef ptrdiff_t r
+    for r in range(rows):
+        memcpy(y + r * t.bytes, t.data + order[begin + r] * t.stride, t.bytes)
+
+
+cdef Table table_of(cnp.ndarray array, type_of_target) except *:
+    """An array of samples, each of which is contiguous."""
+    cdef Table t
+    t.data, t.size = <const char *>cnp.PyArray_DATA(array), 1
+    for n in array.shape[1:array.ndim]:
+        t.size *= n
+    t.bytes = t.size * array.itemsize
+    t.stride = array.strides[0] if array.ndim and array.shape[0] > 1 else t.bytes
+    t.source = COPIED if array.dtype == type_of_target else SOURCES[array.dtype.name]
+    t.contiguous = t.stride == t.bytes
+    return t
+
+
+cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil:
+    """Whether none of x has an exponent of all ones, as NaN and the infinities do."""
+    cdef ptrdiff_t i
+    cdef int32_t word, bad = 0
+    cdef int64_t long_word, long_bad = 0, exponent = <int64_t>0x7FF << 52
+    if real is float:
+        for i in range(n):
+            memcpy(&word, x + i, sizeof(word))
+            bad |= (word & 0x7F800000) == 0x7F800000
+    else:
+        for i in range(n):
+            memcpy(&long_word, x + i, sizeof(long_word))
+            long_bad |= (long_word & exponent) == exponent
+    return not (bad or long_bad)
+
+
+def all_finite(const real[::1] x) -> bool:
+    """Whether x holds no NaN and no infinity."""
+    cdef bint finite = True
+    if x.shape[0]:
+        with nogil:
+            finite = is_finite(&x[0], x.shape[0])
+    return finite
+
+
+@cython.final
+cdef class Batches:
+    """Samples in memory, cut into batches of `size`: x of any plain type, each sample of it contiguous.
+
+    y is None, int32 labels, of the engine's precision, or, for a loss in Python, of any plain type; weights float64,
+    one for each loss, or None; both are C-contiguous. order is an int64 permutation, or None for the samples as they
+    lie.
+    """
+
+    def __cinit__(self, cnp.ndarray x not None, y, weights, ptrdiff_t size, dtype):
+        self.x, self.y, self.weights, self.size = x, y, weights, size
+        self.n = x.shape[0]
+        self.x_table = table_of(x, dtype)
+        if y is not None:
+            self.y_table = table_of(y, y.dtype)
+            self.true_shape = y.shape[1:]
+        if weights is not None:
+            self.w_table = table_of(weights, np.float64)
+            self.weight_shape = weights.shape[1:]
+        self.rows = NULL
+
+    def reorder(self, order):
+        """Take the samples in this order from now on; None for as they lie."""
+        self.order = None if order is None else np.ascontiguousarray(order, np.int64)
+        self.rows = NULL if order is None else <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.order)
+
+    def __len__(self):
+        return (self.n + self.size - 1) // self.size
