@@ -64,6 +64,24 @@ def test_threads(same_for_threads, dtype, width):
     assert all(np.isfinite(a).all() for a in result)
 
 
+@pytest.mark.parametrize("stored", ["float32", "float64", "uint8"])
+def test_large_batches_are_gathered_alike(same_for_threads, stored):
+    """By one thread or by many, from shuffled samples of any type, in batches of 200 KB."""
+    r = np.random.default_rng(2)
+    x, y = r.integers(0, 9, (130, 801)).astype(stored), r.normal(size=(130, 1)).astype(np.float32)
+
+    def weights(x, y, **options):
+        model = Sequential([layers.Input((801,)), layers.Dense(1)], seed=3)
+        model.compile(optimizers.SGD(1e-4), "mse")
+        model.fit(x, y, batch_size=64, verbose=0, **options)
+        return model.get_weights()
+
+    shuffled = same_for_threads(lambda: weights(x, y))
+    same_bits(shuffled, weights(x.astype(np.float32), y))
+    in_order = same_for_threads(lambda: weights(x, y, shuffle=False))
+    assert np.any(in_order[0] != shuffled[0])
+
+
 LISTENERS = {
     "batches": lambda: callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None),
     "begins": lambda: callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),

@@ -5,11 +5,12 @@ cimport numpy as cnp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fastnn._core.kernels cimport parallel, real
+from fastnn._core.kernels cimport chosen_table, fnn, parallel, real
 
 import numpy as np
 
 cnp.import_array()
+fnn = chosen_table()
 
 cdef enum:
     FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
