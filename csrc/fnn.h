@@ -47,6 +47,17 @@ void *fnn_scratch(void);
 /* Nanoseconds of a clock that only goes forward */
 uint64_t fnn_clock(void);
 
+/* Have this core own the cache lines of memory that others have read, which nobody else writes meanwhile. A write to such
+   a line waits until the others have given it up, and holds up every write behind it: they wait together if nothing but
+   such writes comes in a row (measured; see docs/decisions). */
+static inline void fnn_own_lines(ptrdiff_t bytes, void *memory)
+{
+    for (ptrdiff_t i = 0; i < bytes; i += 64) {
+        volatile unsigned char *byte = (volatile unsigned char *)memory + i;
+        *byte = *byte;
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------- random (random.c)
 
    Philox4x32-10 (Salmon et al. 2011). The key is the seed; the counter is (block, stream), 64 bits each, low words

@@ -21,6 +21,7 @@ from fastnn.errors import NotBuiltError
 from fastnn.layers import Embedding, InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
 from fastnn.layers._branches import ModelLayer
+from fastnn.optimizers._parts import arena
 
 __all__ = ["Perceptron", "Sequential", "load_model"]
 
@@ -332,17 +333,16 @@ class Sequential(Training, Exporting):
         arenas = []
         before = [(v, v.array) for v in (*learns, *rest)]
         for variables, in_trainables in ((learns, True), (rest, False)):
-            arena = np.empty(sum(v.array.size for v in variables), self._dtype)
-            offset = 0
+            values, offset = arena(sum(v.array.size for v in variables), self._dtype), 0
             for v in variables:
                 v.offset, v.in_trainables = offset, in_trainables
-                v.move(arena[offset : offset + v.array.size].reshape(v.array.shape))
+                v.move(values[offset : offset + v.array.size].reshape(v.array.shape))
                 offset += v.array.size
-            arenas.append(arena)
+            arenas.append(values)
         self._trainables, self._fixed = arenas
         if self.optimizer is not None:
             self.optimizer._follow([(array, v.array) for v, array in before])
-        self._gradients = np.zeros_like(self._trainables)
+        self._gradients = arena(self._trainables.size, self._dtype)
         for layer in self._flat():
             layer._moved()
             layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}

@@ -268,7 +268,8 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         split.way, split.unit, split.units = ROW, shape.columns, columns
     elif is_narrow(p, &shape, sizeof(real)):
         split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
-    elif columns >= rows or columns >= 4 * threads:
+    elif columns >= rows or columns >= 4 * threads or (
+            p.N > p.M and pieces(columns, threads) * rows <= pieces(rows, threads) * columns):
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
