@@ -10,6 +10,7 @@ else did; --keep writes the files that failed to a folder.
 import argparse
 import collections
 import contextlib
+import copy
 import faulthandler
 import io
 import json
@@ -128,14 +129,17 @@ def dumped(header: Any) -> bytes:
 
 def places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Every container of a tree with every key in it."""
-    for key in list(tree) if isinstance(tree, dict) else range(len(tree)):
-        yield tree, key
-        if isinstance(tree[key], (dict, list)):
-            yield from places(tree[key])
+    waiting = [tree]
+    while waiting:
+        holder = waiting.pop()
+        for key in list(holder) if isinstance(holder, dict) else range(len(holder)):
+            yield holder, key
+            if isinstance(holder[key], (dict, list)):
+                waiting.append(holder[key])
 
 
 def hostile(number: random.Random) -> Any:
-    return number.choice(NUMBERS if number.random() < 0.6 else VALUES)
+    return copy.deepcopy(number.choice(NUMBERS if number.random() < 0.6 else VALUES))
 
 
 def shaken(number: random.Random, tree: Any) -> Any:
@@ -149,11 +153,11 @@ def shaken(number: random.Random, tree: Any) -> Any:
         if kind == 0:
             del holder[key]
         elif kind == 1 and isinstance(holder, list):
-            holder.insert(key, json.loads(json.dumps(number.choice(holder))))
+            holder.insert(key, copy.deepcopy(number.choice(holder)))
         elif kind == 2:
             other, at = number.choice(found)
             with contextlib.suppress(KeyError, IndexError):  # what was there may have gone
-                holder[key] = json.loads(json.dumps(other[at]))
+                holder[key] = copy.deepcopy(other[at])
         elif kind == 3 and isinstance(holder, dict):
             holder[number.choice(["units", "axis", "name", "seed", "dtype", "", "__metadata__"])] = hostile(number)
         elif kind == 4 and isinstance(holder[key], (int, float)) and not isinstance(holder[key], bool):

@@ -862,6 +862,27 @@ def test_the_example_of_tuning(sources, capsys):
     assert len(trial.scores) == 3
 
 
+def test_the_example_of_tuning_with_optuna(sources):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    objective = runpy.run_path(str(sources / "examples" / "tuning.py"))["objective"]
+    studies = []
+    for pruner in (optuna.pruners.ThresholdPruner(lower=0.9, n_warmup_steps=2), optuna.pruners.NopPruner()):
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), pruner=pruner)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Stochastic Optimizer")
+            study.optimize(objective, n_trials=4)
+        studies.append(study)
+    pruned, whole = studies
+    ended = [len(trial.intermediate_values) for trial in pruned.trials if trial.state.name == "PRUNED"]
+    assert ended and set(ended) == {3}  # the third epoch's score is the first that is looked at
+    assert [trial.state.name for trial in whole.trials] == ["COMPLETE"] * 4
+    for trial in whole.trials:
+        assert trial.value == max(trial.intermediate_values.values())
+        slow = trial.intermediate_values[2] < 0.9
+        assert slow == (pruned.trials[trial.number].state.name == "PRUNED")
+
+
 def test_the_example_says_what_it_needs(sources):
     code = "import sys, runpy; sys.modules['optuna'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
     done = run(code, str(sources / "examples" / "tuning.py"))
