@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn import losses
 from fastnn.sklearn import _objectives
-from fastnn.sklearn._base import Array, BasePerceptron
+from fastnn.sklearn._base import Array, BasePerceptron, is_plain_target
 from fastnn.sklearn._objectives import Objective
 
 _ARGUMENTS = """
@@ -218,7 +218,24 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc,unuse
         return labels
 
     def _score_of(self, y: Any, predicted: Array, weights: Array | None) -> float:
+        if weights is None and is_plain_target(y, len(predicted)) and y.dtype.kind == predicted.dtype.kind != "f":
+            return float(np.mean(y == predicted))  # of class numbers the same, without scikit-learn's checks
         return float(accuracy_score(y, predicted, sample_weight=weights))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of samples whose class, or whose set of labels, is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        return self._score_of(y, self.predict(X), sample_weight)
 
     # ---------------------------------------------------------------------------------------------------------- methods
 
