@@ -286,9 +286,7 @@ class BasePerceptron(NetworkHolder):
         self.n_iter_ = 0
         for epoch in range(self.max_iter):
             if self.shuffle:
-                drawn = np.arange(n)
-                random.shuffle(drawn)
-                order = order[drawn]  # as sklearn.utils.shuffle has it
+                random.shuffle(order)  # in place: the order that sklearn.utils.shuffle makes of the one before
             if calls is not None:
                 calls.on_epoch_begin(epoch)
             self._one_epoch(descent, order if self.shuffle else None, epoch, calls)
