@@ -6,6 +6,8 @@ Nothing in it is pickled, and zip's checksum of every part is verified before th
 
 import io
 import json
+import math
+import tokenize
 import zipfile
 import zlib
 from typing import Any
@@ -30,6 +32,10 @@ _DAMAGE = (
     RuntimeError,  # and of a part that claims to be encrypted
     OverflowError,
     MemoryError,
+    AttributeError,  # an index that is other JSON
+    RecursionError,
+    SyntaxError,  # what NumPy says of the head of an array that is not one
+    tokenize.TokenError,
 )
 
 
@@ -58,20 +64,48 @@ def _encode(value: Any, path: str, arrays: list[npt.NDArray[Any]]) -> Any:
     )
 
 
-def _decode(node: Any, archive: zipfile.ZipFile) -> Any:
-    kind, content = node
-    if kind == "v":
-        return content
-    if kind in ("a", "s"):
-        # All bytes are read before any is interpreted: only then has the checksum been compared
-        array = np.lib.format.read_array(io.BytesIO(archive.read(f"{int(content)}.npy")), allow_pickle=False)
-        return array if kind == "a" else array[()]
-    if kind == "d":
-        return {key: _decode(item, archive) for key, item in content.items()}
-    if kind in ("l", "t"):
-        items = [_decode(item, archive) for item in content]
-        return items if kind == "l" else tuple(items)
-    raise ValueError(f"unknown kind of node {kind!r}")
+class _Reader:
+    """The parts of an archive, each taken once: what is read is never more than what the file holds."""
+
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        self.archive, self.left = archive, size
+        self.taken: set[int] = set()
+
+    def part(self, name: str) -> bytes:
+        info = self.archive.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > self.left:
+            raise ValueError(f"{name} claims {info.file_size} bytes, and the file has {self.left} for it")
+        self.left -= info.file_size
+        return self.archive.read(info)  # all of it, before any is interpreted: only then was the checksum compared
+
+    def array(self, number: Any) -> npt.NDArray[Any]:
+        if type(number) is not int or number in self.taken:
+            raise ValueError(f"{number!r:.20} is not the number of another array")
+        self.taken.add(number)
+        data = self.part(f"{number}.npy")
+        with io.BytesIO(data) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            at = file.tell()
+        if dtype.hasobject or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data) - at:
+            raise ValueError(f"array {number} is not what its head says")
+        return np.frombuffer(data, dtype, offset=at).reshape(shape, order="F" if fortran else "C").copy("K")
+
+    def tree(self, node: Any) -> Any:
+        kind, content = node
+        if kind == "v":
+            return content
+        if kind == "a":
+            return self.array(content)
+        if kind == "s":
+            return self.array(content)[()]
+        if kind == "d":
+            return {key: self.tree(item) for key, item in content.items()}
+        if kind in ("l", "t"):
+            items = [self.tree(item) for item in content]
+            return items if kind == "l" else tuple(items)
+        raise ValueError(f"unknown kind of node {kind!r}")
 
 
 def partial_path(path: str) -> str:
@@ -102,7 +136,8 @@ def read(path: str) -> Any:
         content = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _decode(json.loads(archive.read(_INDEX)), archive)
+            reader = _Reader(archive, len(content))
+            return reader.tree(json.loads(reader.part(_INDEX)))
     except _DAMAGE as error:
         raise FormatError(
             f"{path} is damaged, or was not written by fastnn: {type(error).__name__}: {error}; "

@@ -1,13 +1,15 @@
-"""What `python -m fastnn` does: info, demo, train, predict, inspect."""
+"""What `python -m fastnn` does: info, demo, bench, train, predict, inspect."""
 
 import argparse
 import csv
+import functools
 import json
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -51,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
 
     add(info, "versions, CPU, instruction set and threads")
     add(demo, "train a small network on three spirals, in seconds")
+
+    one = add(bench, "time training steps and single predictions of four networks on this machine")
+    one.add_argument("--seconds", type=float, default=1.0, help="for each figure, about (default: %(default)s)")
 
     one = add(train, "train a network on a CSV file, and tell how good it is on rows held out")
     one.add_argument("data", help="the CSV file")
@@ -118,6 +123,43 @@ def demo() -> None:
         print(f"saved in {os.path.getsize(path)} bytes, and loaded with the same output: {same}")
 
 
+# -------------------------------------------------------------------------------------------------------------- bench
+
+NETWORKS = {"tiny": ((2, 16, 16, 1), 32), "small": ((20, 64, 64, 2), 32), "digits": ((784, 128, 10), 64),
+            "medium": ((784, 512, 512, 10), 128)}  # fmt: skip
+
+
+def bench(seconds: float) -> None:
+    """Print what a training step and the prediction of one row take: the median of calls for about `seconds`."""
+    _validate.number(seconds, "--seconds", above=0)
+    info()
+    print(f"\n{'':8}{'units':20}{'batch':>6}{'a step':>13}{'samples/s':>12}{'one row':>13}")
+    for name, (sizes, batch) in NETWORKS.items():
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(16 * batch, sizes[0])).astype(np.float32)
+        y = rng.integers(0, sizes[-1], len(x)) if sizes[-1] > 1 else x[:, :1]
+        stack = [layers.Dense(n, "relu") for n in sizes[1:-1]]
+        last = layers.Dense(sizes[-1], "softmax" if sizes[-1] > 1 else None)
+        model = fastnn.Sequential([layers.Input(sizes[:1]), *stack, last], seed=0)
+        model.compile("adam", "sparse_categorical_crossentropy" if sizes[-1] > 1 else "mse")
+        step = _median(functools.partial(model.fit, x, y, batch_size=batch, verbose=0), seconds) / 16
+        row = _median(functools.partial(model, x[:1]), seconds)
+        units = "-".join(map(str, sizes))
+        print(f"{name:8}{units:20}{batch:6}{step * 1e6:10.1f} µs{batch / step:12.0f}{row * 1e6:10.1f} µs")
+
+
+def _median(work: Callable[[], object], seconds: float) -> float:
+    """The median time of a call."""
+    work()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or (time.perf_counter() < end and len(times) < 100_000):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
 # -------------------------------------------------------------------------------------------------------------- train
 
 
@@ -149,6 +191,11 @@ def train(
         raise ValueError(
             f"{data}: the first row has a number, and was taken for data; if it has the names, add --header"
         )
+    for before, after in table.rewritten:
+        kind = "dates are days since 1970" if _tables.is_date(before) else "numbers with commas or spaces are numbers"
+        notes.append(f"{kind}: '{shown(before)}' is {shown(after)}")
+    counters = [name for name in table.names if name != target and _tables.counts_rows(table, name)]
+    notes += [f"left out: column '{shown(name)}', which counts the rows" for name in counters]
     table = _with_target(table, _validate.choice(target, "--target", table.names), notes)
     wanted = _tables.target_of(table, target, problem, notes)
     fitted, held = _split(table, wanted, held_out, seed, notes)
@@ -156,7 +203,7 @@ def train(
     if not wanted.classes:
         values = _tables.quantity(fitted, target)
         wanted = Target(target, [], float(values.mean()), float(values.std()) or 1.0)
-    preparation = Preparation.of(fitted, wanted, notes)
+    preparation = Preparation.of(fitted, wanted, notes, counters)
     preparation.inputs(table, notes)
     x, x_held = preparation.inputs(fitted, []), preparation.inputs(held, [])
     for note in notes:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validate
+from fastnn import _frames, _validate
 from fastnn._core import batches as _core
 from fastnn.losses._base import Loss, TableLoss, TableSamples
 
@@ -18,9 +18,7 @@ CHUNK = 4096  # samples whose targets are checked at a time
 
 def as_array(value: Any, name: str) -> Array:
     """Numbers as an array of a plain type in which each sample is contiguous; no copy where that is so already."""
-    if not isinstance(value, np.ndarray) and not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
-        value = np.from_dlpack(value)
-    array = _validate.numbers(value, name)
+    array = _validate.numbers(_frames.plain(value, name), name)
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     elif array.dtype.name not in _core.SOURCES:

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import _data, _random, _validate
 from fastnn._core.train import NotFinite, Trainer
+from fastnn._maps import Pages, mapped
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._warnings import warn
@@ -91,7 +92,9 @@ class Fit:
                 self.validation = model._batches(
                     vx, vy, vw, None, batch_size_of(validation_size or batch_size), "validation_"
                 )
-        self.memory_mapped = isinstance(x, np.memmap)
+        self.memory_mapped = mapped(x) is not None
+        if not isinstance(self.source, Stream):
+            self.pages = Pages(self.source.x)
         self.shuffle, self.class_weight = shuffle, class_weight
         self.length: Any = length
         self.callbacks = listed(
@@ -104,6 +107,9 @@ class Fit:
             self.epochs_loop()
         finally:
             model._stream = None
+            for source in (self.source, self.validation):
+                if isinstance(source, Stream):
+                    source.close()
             self.progress.end()
         history: History = model.history
         return history
@@ -215,6 +221,7 @@ class Fit:
             batches = self.source
             rows = slice(step * batches.size, (step + 1) * batches.size)
             _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
+            self.pages.took(batches.size, batches.order is not None)
         if ahead == 1:
             callbacks.on_train_batch_begin(number)
         now = step

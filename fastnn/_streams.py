@@ -5,15 +5,17 @@ batch; whether the arrays suit the model is the model's to see.
 """
 
 import collections
+import contextlib
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validate
+from fastnn import _frames, _validate
+from fastnn._prefetch import Made, Prefetched, ahead
 from fastnn._warnings import warn
 from fastnn.utils import PyDataset
 
@@ -65,8 +67,10 @@ class Stream:
     """
 
     def __init__(self, source: Any, name: str = "x") -> None:
-        self.source, self.name = source, name
+        self._ahead = source.size if isinstance(source, Prefetched) else 0  # batches that may be made before their time
+        self.source, self.name = source.source if isinstance(source, Prefetched) else source, name
         self._check_source()
+        source = self.source
         self.reiterable = isinstance(source, PyDataset) or not hasattr(source, "__next__")
         self.indexable = isinstance(source, PyDataset) or (
             hasattr(source, "__getitem__") and (hasattr(source, "num_batches") or hasattr(source, "__len__"))
@@ -78,6 +82,7 @@ class Stream:
         self._given = 0  # batches of this epoch so far
         self._ever = False  # whether there ever was a batch
         self._restored: Mapping[str, Any] | None = None  # where the next pass begins
+        self._source_state: Any = None  # of a source that is ahead: what it was after the last batch taken
 
     def _check_source(self) -> None:
         source, name = self.source, self.name
@@ -133,12 +138,25 @@ class Stream:
             count = self.length
             numbers: Iterable[int] = itertools.count() if count is None else range(count)
             left = itertools.islice(numbers if order is None else order, start, None)
-            self._pass = (self.source[int(i)] for i in left)
+            source = self.source
+            self._pass = (source[int(i)] for i in left)
         else:
             self._pass = iter(self.source)
             if not source_knows:
                 collections.deque(itertools.islice(self._pass, start), maxlen=0)
         self._index = start
+        if self._ahead:
+            tells = hasattr(self.source, "get_state") and hasattr(self.source, "set_state")
+            state = self.source.get_state if tells else None
+            self._source_state = None if state is None else state()
+            # The thread knows nothing of this stream, so that it ends when nobody has the stream any more
+            self._pass = self._taken_ahead(ahead(self._pass, self._ahead, state))
+
+    def _taken_ahead(self, made: Generator[Made, None, None]) -> Iterator[Any]:
+        with contextlib.closing(made):
+            for one in made:
+                self._source_state = one.state
+                yield one.element
 
     def _give(self, steps: int | None, order: Sequence[int] | None) -> Iterator[Batch]:
         goal = None if steps is None else self._given + steps
@@ -170,6 +188,12 @@ class Stream:
             wanted = "more" if goal is None else f"{goal} for each epoch"
             cure = "give it fewer steps, or more batches" if self.reiterable else "training or evaluation stops here"
             warn(f"{self.name} ran out of data: it gave {given} batches, not {wanted}; {cure}")
+
+    def close(self) -> None:
+        """End a pass that goes ahead: nobody wants its batches any more."""
+        if self._ahead and self._pass is not None:
+            self._pass.close()  # type: ignore[attr-defined]
+            self._pass = None
 
     def epoch_begin(self) -> None:
         """Tell the source that an epoch begins, if it listens."""
@@ -216,7 +240,7 @@ class Stream:
             )
         if isinstance(part, Mapping):
             raise TypeError(f"{where}: expected an array, got a dict; a model has one input and one output")
-        array = _validate.numbers(part, where)
+        array = _validate.numbers(_frames.plain(part, where), where)
         if array.ndim == 0:
             raise ValueError(f"{where}: expected an array with a row for each sample, got a single number")
         return array
@@ -227,7 +251,8 @@ class Stream:
         """The place in the source after the last batch taken. None for an iterator that cannot tell its own."""
         place = {"index": self._index if self._pass is not None else 0, "given": self._given}
         if hasattr(self.source, "get_state") and hasattr(self.source, "set_state"):
-            return {**place, "source": self.source.get_state()}
+            ahead_of_us = self._ahead and self._pass is not None
+            return {**place, "source": self._source_state if ahead_of_us else self.source.get_state()}
         return place if self.reiterable else None
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ the rows that are trained on, written as JSON, and read back with every value ch
 
 import csv
 import dataclasses
+import datetime
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,22 @@ MOST_CLASSES = 20  # that whole numbers are taken for; more are a quantity
 LARGEST = 1e100
 VERSION = 1
 
+COUNTERS = {
+    "",
+    "#",
+    "id",
+    "index",
+    "no",
+    "nr",
+    "number",
+    "row",
+    "unnamed: 0",
+}  # what columns that count rows are called
+
+_SPACED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?", re.ASCII)  # 12 345.6
+_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)  # 12,345.6
+_POINTS = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?", re.ASCII)  # 12.345,6 and 0,5
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +54,7 @@ class Table(NamedTuple):
     lines: list[int]
     header: bool
     separator: str
+    rewritten: tuple[tuple[str, str], ...] = ()  # a number and a date as they stand in the file, and as they were read
 
     def column(self, name: str) -> list[str]:
         at = self.names.index(name)
@@ -59,7 +77,7 @@ def read(path: str, header: bool | None = None, separator: str | None = None) ->
                 first = next((line for line in file if line.strip()), "")
                 separator = max(",;\t|", key=first.count)
                 file.seek(0)
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True)
             found = [
                 ([cell.strip() for cell in row], reader.line_num)
                 for row in reader
@@ -73,7 +91,7 @@ def read(path: str, header: bool | None = None, separator: str | None = None) ->
         raise ValueError(f"{path}: the file is empty")
     first_row = found[0][0]
     if header is None:
-        header = all(number(cell) is None for cell in first_row)
+        header = all(number(plain(cell, separator)) is None for cell in first_row)
     names = [(header and cell) or str(i + 1) for i, cell in enumerate(first_row)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -84,7 +102,49 @@ def read(path: str, header: bool | None = None, separator: str | None = None) ->
     for row, line in body:
         if len(row) != len(names):
             raise ValueError(f"{path}: line {line} has {len(row)} cells, expected {len(names)} as in the first row")
-    return Table(path, names, [row for row, _ in body], [line for _, line in body], header, separator)
+    rows = [[plain(cell, separator) for cell in row] for row, _ in body]
+    pairs = (pair for (row, _), read in zip(body, rows, strict=True) for pair in zip(row, read, strict=True))
+    rewritten: dict[bool, tuple[str, str]] = {}
+    for cell, value in pairs:
+        if cell != value:
+            rewritten.setdefault(is_date(cell), (cell, value))
+    return Table(path, names, rows, [line for _, line in body], header, separator, tuple(rewritten.values()))
+
+
+def is_date(cell: str) -> bool:
+    """Whether a cell has the form of a date: 2026-01-31, or 2026-01-31 12:30:00."""
+    return _DATE.fullmatch(cell) is not None
+
+
+def plain(cell: str, separator: str) -> str:
+    """A number without what groups its digits, and with a decimal point; a date, with or without a time of the day, as
+    days since 1970; any other cell as it is.
+
+    Between semicolons a comma is a decimal comma, which is why they are there; elsewhere it groups digits.
+    """
+    if is_date(cell):
+        try:
+            days = (datetime.datetime.fromisoformat(cell) - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1)
+        except ValueError:  # the 30th of February
+            return cell
+        return f"{days:.9g}"
+    if _SPACED.fullmatch(cell):
+        cell = re.sub(r"[ \u00a0\u202f']", "", cell)
+    if separator == ";" and _POINTS.fullmatch(cell):
+        return cell.replace(".", "").replace(",", ".")
+    if separator != ";" and _COMMAS.fullmatch(cell):
+        return cell.replace(",", "")
+    return cell
+
+
+def counts_rows(table: Table, name: str) -> bool:
+    """Whether a column is called as one that counts the rows, and does."""
+    called = "" if name == str(table.names.index(name) + 1) else name.strip().lower()
+    if called not in COUNTERS or len(table.rows) < 3:
+        return False
+    values = [number(cell) for cell in table.column(name)]
+    first = values[0]
+    return first is not None and values == [first + i for i in range(len(values))]
 
 
 def shown(value: Any) -> str:
@@ -292,9 +352,9 @@ class Preparation:
         return sum(column.width for column in self.columns)
 
     @classmethod
-    def of(cls, table: Table, target: Target, notes: list[str]) -> "Preparation":
-        """From the rows that are trained on."""
-        found = (column_of(table, name, notes) for name in table.names if name != target.name)
+    def of(cls, table: Table, target: Target, notes: list[str], without: Sequence[str] = ()) -> "Preparation":
+        """From the rows that are trained on, and all columns but the target and those of `without`."""
+        found = (column_of(table, name, notes) for name in table.names if name not in (target.name, *without))
         columns = [column for column in found if column is not None]
         if not columns:
             raise ValueError(f"{table.path}: no column but the target tells anything; there is nothing to learn from")

@@ -12,6 +12,7 @@ from fastnn import _compiled, _data, _validate, optimizers
 from fastnn._core.batches import Batches
 from fastnn._core.train import NotFinite, Trainer
 from fastnn._fit import Fit, batch_size_of, refuse_with_stream
+from fastnn._maps import Pages, mapped
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._validate import FloatArray
@@ -217,7 +218,7 @@ class Training:
             n = len(array)
             if n == 0:
                 raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
-            if not isinstance(x, np.memmap):
+            if mapped(x) is None:
                 _data.check_finite(array, names + "x")
             assert self._output is not None
             samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype, names)
@@ -365,7 +366,11 @@ class Training:
                 source: Any = Stream(x, "x")
             else:
                 source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
-            logs = self._test(source, steps, calls, Progress(verbose))
+            try:
+                logs = self._test(source, steps, calls, Progress(verbose))
+            finally:
+                if isinstance(source, Stream):
+                    source.close()
         return _returned(logs, return_dict)
 
     def _calls(self, callbacks: Any, verbose: Any) -> CallbackList:
@@ -390,16 +395,20 @@ class Training:
                 first = False
             tester = plan.trainer(testing=True)
             tester.bind(batches, False, 0)
+            pages = Pages(batches.x)
             step, end = 0, len(batches) if steps is None else min(len(batches), steps - done)
+            most = pages.at_once(batches.size) or end
             while step < end:
                 if callbacks.needs_test_batches:
                     callbacks.on_test_batch_begin(done)
                     step = tester.run(step, step + 1, False, None, 0.0, 0.0)
                     callbacks.on_test_batch_end(done, plan.logs(testing=True))
                     done += 1
+                    pages.took(batches.size)
                 else:
-                    now = tester.run(step, end, False, None, 0.0, SLICE)
+                    now = tester.run(step, min(end, step + most), False, None, 0.0, SLICE)
                     done += now - step
+                    pages.took((now - step) * batches.size)
                     step = now
                 if progress is not None:
                     progress.update(done, plan.logs(testing=True))
@@ -452,7 +461,8 @@ class Training:
         if gives_batches(x):
             if out is not None:
                 raise ValueError("out: an iterable's number of samples is not known beforehand; leave it out")
-            parts = [np.asarray(part) for part in self._predict_stream(Stream(x, "x"), steps, calls, progress)]
+            with contextlib.closing(Stream(x, "x")) as stream:
+                parts = [np.asarray(part) for part in self._predict_stream(stream, steps, calls, progress)]
             if not parts:
                 raise ValueError("x: there were no batches to predict")
             return np.concatenate(parts)
@@ -466,6 +476,7 @@ class Training:
         callbacks_want = calls.needs_predict_batches
         piece = size if callbacks_want else max(size, engine.chunk_rows() * 8)
         total = -(-len(array) // size)
+        pages = Pages(array)
         calls.on_predict_begin()
         progress.begin(None, total)
         progress.epoch_begin(0)
@@ -474,6 +485,7 @@ class Training:
                 calls.on_predict_batch_begin(begin // size)
             rows = slice(begin, begin + piece)
             engine.predict(_data.precision(array[rows], self._dtype), result[rows])
+            pages.took(len(result[rows]))
             if callbacks_want:
                 calls.on_predict_batch_end(begin // size, {"outputs": result[rows]})
             progress.update(min(total, -(-(begin + piece) // size)))

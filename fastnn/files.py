@@ -117,7 +117,7 @@ def load_tensors(path: Any) -> tuple[dict[str, Array], dict[str, str]]:
         start = file.read(8)
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(MOST_HEADER, size - 8):
-            raise FormatError(f"{path}: no header of 2 to {MOST_HEADER} bytes that lies within the file's {size}")
+            raise FormatError(f"{path} is no model file: it begins with no header of 2 to {MOST_HEADER} bytes")
         text = file.read(length)
         if len(text) != length:
             raise FormatError(f"{path}: the file ends within its header")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _random, _validate
+from fastnn._prefetch import prefetch
 from fastnn._warnings import warn
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Sequence",
     "normalize",
     "pack_x_y_sample_weight",
+    "prefetch",
     "set_random_seed",
     "split_dataset",
     "to_categorical",

@@ -325,6 +325,73 @@ def test_separators_are_found(separator, here, capsys):
     assert run(capsys, "predict", "m", "a.csv", "--separator", given) == run(capsys, "predict", "m", "a.csv")
 
 
+MESSY = [  # area, day, colour and what is to be predicted, as programs write them
+    ("plain", "{i},{a:.2f},{d},{c},{t}\n", "id,area,day,colour,big\n"),
+    ("as Excel does here and there", '{i};{e};{d};"{c}";{t}\r\n', "\ufeffNr;area;day;colour;big\r\n\r\n"),
+    ("a frame with its index", '{i},"{a:,.2f}",{d},"{c}",{t}\n', ",area,day,colour,big\n"),
+    ("spaces", '{i}\t{s}\t {d}\t "{c}"\t {t} \n', "#\t area\tday\tcolour\tbig\n"),
+]
+
+
+@pytest.mark.parametrize("name, row, head", MESSY, ids=[one[0] for one in MESSY])
+def test_tables_as_programs_write_them(name, row, head, here, capsys):
+    """The same table four times, and the same numbers of it."""
+    rng = np.random.default_rng(0)
+    text, areas = head, []
+    for i in range(60):
+        a = round(rng.uniform(900, 9000), 2)
+        parts = {"i": i + 1, "a": a, "d": f"2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}", "c": "red" if i % 3 else "blue"}
+        grouped = f"{a:,.2f}"
+        parts["e"] = grouped.replace(",", "_").replace(".", ",").replace("_", ".")
+        parts["s"] = grouped.replace(",", "\u00a0")
+        areas.append(a)
+        text += row.format(**parts, t="yes" if a > 5000 else "no")
+    (here / "table.csv").write_bytes((text + "\n\n").encode())
+    assert main(["train", "table.csv", "--target", "big", "--epochs", "3", "--save", "m.fnn"]) == 0
+    said = capsys.readouterr().out
+    assert "60 rows, 5 columns, a header" in said and "which counts the rows" in said
+    assert "dates are days since 1970: '2024-01-01' is 19723" in said
+    assert ("numbers with commas or spaces are numbers: '" in said) == (name != "plain")
+    _, preparation = load_with("m.fnn")
+    area, day, colour = preparation.columns
+    assert (area.name, day.name, colour.name) == ("area", "day", "colour") and colour.categories == ["blue", "red"]
+    numbers = preparation.inputs(preparation.read("table.csv"), [])
+    np.testing.assert_allclose(numbers[:, 0] * area.deviation + area.mean, areas, rtol=1e-5)
+    np.testing.assert_array_equal(numbers[:, 2:], [[not i % 3, i % 3 > 0] for i in range(60)])
+    assert main(["predict", "m.fnn", "table.csv"]) == 0
+    first = capsys.readouterr().out.splitlines()
+    assert first[0] == "big,probability" and len(first) == 61
+
+
+def test_what_is_taken_for_a_number():
+    for separator, cells in {
+        ",": {"1,234": "1234", "12,345.5": "12345.5", "1 234": "1234", "-1\u202f234.5": "-1234.5", "1'000": "1000"},
+        ";": {"0,5": "0.5", "1.234,5": "1234.5", "-12,5e3": "-12.5e3", "1 234,5": "1234.5", "1.234": "1.234"},
+    }.items():
+        for cell, number in cells.items():
+            assert _tables.plain(cell, separator) == number
+    for separator in ",;":
+        for cell in ("12,34,5", "0 123", "1 23", "red", "", "3 %", "2024-13-01", "2024-1-1", "01.02.2024", "12 3456"):
+            assert _tables.plain(cell, separator) == cell
+        assert _tables.plain("1970-01-02 12:00", separator) == "1.5"
+
+
+def test_a_year_is_no_counter(here, capsys):
+    """Only what is called as one: a column of years counts too, and may tell something."""
+    rows = "".join(f"{1950 + i},{2 * i + i % 3}\n" for i in range(50))
+    (here / "years.csv").write_text("year,cars\n" + rows)
+    assert main(["train", "years.csv", "--target", "cars", "--epochs", "2", "--problem", "regression"]) == 0
+    assert "counts the rows" not in capsys.readouterr().out
+
+
+def test_bench(capsys):
+    assert main(["bench", "--seconds", "0.001"]) == 0
+    said = capsys.readouterr().out
+    for name in ("tiny", "small", "digits", "medium"):
+        assert re.search(rf"^{name} +[\d-]+ +\d+ +[\d.]+ µs +\d+ +[\d.]+ µs$", said, re.MULTILINE), said
+    assert main(["bench", "--seconds", "0"]) == 2
+
+
 def test_columns_that_are_missing_at_prediction_are_named(here, capsys):
     write("a.csv", people(30))
     run(capsys, "train", "a.csv", "--target", "group", "--save", "m", "--epochs", 1)
@@ -432,7 +499,7 @@ def test_inspect_shows_what_is_inside_and_nothing_that_a_terminal_obeys(here, ca
             "that is not", "are not"
         ).replace("as it should", "as they should")
     (here / "t").write_bytes(b"\x00" * 100)
-    assert "t: no header" in run(capsys, "inspect", "t")
+    assert "t is no model file" in run(capsys, "inspect", "t")
 
 
 # ---------------------------------------------------------------------------------------------------------- the others

@@ -1,5 +1,6 @@
 """Model files: what is written comes back to the bit, and what is no model file raises FormatError and nothing else."""
 
+import io
 import json
 import os
 import random
@@ -7,12 +8,13 @@ import resource
 import signal
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import files, layers
+from fastnn import _archive, files, layers
 from fastnn.errors import FormatError
 
 MODELS = {
@@ -253,6 +255,46 @@ def test_mutated_files_raise_nothing_else(whole, tmp_path):
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+def zipped(path, compression=zipfile.ZIP_STORED, **parts):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in parts.items():
+            archive.writestr("index.json" if name == "index" else f"{name[1:]}.npy", data)
+
+
+def npy(array, shape=None):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array)
+    data = file.getvalue()
+    return data if shape is None else data.replace(str(array.shape).encode(), shape)
+
+
+def test_backups_that_lie_are_refused(tmp_path):
+    """Their checksums are right, so that only what they say is wrong."""
+    good = npy(np.arange(6.0))
+    path = tmp_path / "backup"
+    zipped(path, index='["l", [["a", 0], ["v", 3]]]', n0=good)
+    array, number = _archive.read(path)
+    assert number == 3
+    np.testing.assert_array_equal(array, np.arange(6.0))
+    again = '["l", [' + ",".join(['["a", 0]'] * 50_000) + "]]"  # 8 MB of files' numbers for each MB of index
+    lies = [
+        {"index": again, "n0": good},
+        {"index": '["a", 0]', "n0": npy(np.arange(6.0), b"(60000000000,)")},
+        {"index": '["a", 0]', "n0": npy(np.arange(6.0), b"(5,)")},
+        {"index": '["a", 0]', "n0": good[:60]},
+        {"index": '["a", 0]', "n0": good.replace(b"'<f8'", b"'|O8'")},
+        {"index": '["a", "0"]', "n0": good},
+        {"index": '["d", 3]'},
+        {"index": '["l", 3]'},
+        {"index": "[" * 100_000},
+        {"index": '["v", 3]', "compression": zipfile.ZIP_DEFLATED},
+    ]
+    for lie in lies:
+        zipped(path, **lie)
+        with pytest.raises(FormatError, match="damaged"):
+            _archive.read(path)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")

@@ -27,7 +27,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 import fastnn
 from fastnn import activations, callbacks, losses
@@ -862,6 +862,27 @@ def test_the_example_of_tuning(sources, capsys):
     assert len(trial.scores) == 3
 
 
+def test_the_example_of_tuning_with_optuna(sources):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    objective = runpy.run_path(str(sources / "examples" / "tuning.py"))["objective"]
+    studies = []
+    for pruner in (optuna.pruners.ThresholdPruner(lower=0.9, n_warmup_steps=2), optuna.pruners.NopPruner()):
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), pruner=pruner)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Stochastic Optimizer")
+            study.optimize(objective, n_trials=4)
+        studies.append(study)
+    pruned, whole = studies
+    ended = [len(trial.intermediate_values) for trial in pruned.trials if trial.state.name == "PRUNED"]
+    assert ended and set(ended) == {3}  # the third epoch's score is the first that is looked at
+    assert [trial.state.name for trial in whole.trials] == ["COMPLETE"] * 4
+    for trial in whole.trials:
+        assert trial.value == max(trial.intermediate_values.values())
+        slow = trial.intermediate_values[2] < 0.9
+        assert slow == (pruned.trials[trial.number].state.name == "PRUNED")
+
+
 def test_the_example_says_what_it_needs(sources):
     code = "import sys, runpy; sys.modules['optuna'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
     done = run(code, str(sources / "examples" / "tuning.py"))
@@ -879,3 +900,42 @@ def test_every_argument_is_described(estimator):
     described = estimator.__doc__.partition("Attributes")[0]
     for name in estimator().get_params():
         assert re.search(rf"^    (\w+, )*{name}\b.* : ", described, re.MULTILINE), name
+
+
+def test_shortcuts_change_nothing(monkeypatch):
+    """Plain arrays go by without scikit-learn's checks: what comes out is what came before."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(90, 5)), rng.integers(0, 3, 90)
+
+    def outcome(y, dtype):
+        classifier = MLPClassifier((6,), max_iter=5, tol=0, random_state=0).fit(X.astype(dtype), y)
+        weights = np.linspace(0, 1, 90)
+        scores = [classifier.score(X, y), classifier.score(X, y, weights), classifier.score(X.tolist(), y.tolist())]
+        return [*scores, *classifier.classes_, *classifier.predict_proba(X).ravel(), classifier.n_features_in_]
+
+    cases = [(made, dtype) for made in (y, y > 0, (y > 0) * 7 - 3, y.astype(np.uint8)) for dtype in ("f4", "f8")]
+    quick = [outcome(*case) for case in cases]
+    monkeypatch.setattr("fastnn.sklearn._base.BasePerceptron._is_plain", lambda *given, **named: False)
+    monkeypatch.setattr("fastnn.sklearn._estimators.is_plain_target", lambda *given: False)
+    monkeypatch.setattr("fastnn.sklearn._estimators._binarizer", lambda y: LabelBinarizer().fit(y))
+    for case, found in zip(cases, quick, strict=True):
+        np.testing.assert_array_equal(outcome(*case), found)
+
+
+def test_plain_arrays_are_checked_all_the_same():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    classifier = MLPClassifier((4,), max_iter=2, random_state=0).fit(X, y)
+    wrong = X.copy()
+    wrong[3, 1] = np.nan
+    for given in (wrong, np.where(np.isnan(wrong), np.inf, wrong)):
+        with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+            classifier.predict(given)
+        with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+            MLPClassifier().fit(given, y)
+    with pytest.raises(ValueError, match="X has 2 features, but MLPClassifier is expecting 3"):
+        classifier.predict(X[:, :2].copy())
+    with pytest.raises(ValueError, match=r"[Ii]nconsistent"):
+        MLPClassifier().fit(X, y[:-1])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        MLPRegressor().fit(X, np.where(y, np.nan, 1.0))

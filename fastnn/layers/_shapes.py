@@ -1,15 +1,18 @@
 """Layers that change shapes, or what x is on the way in: Input, Flatten, Reshape, Rescaling, Normalization."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validate
+from fastnn import _frames, _maps, _validate
 from fastnn._program import Builder, Tensor
 from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes, sample_shape
+
+PIECE = 1 << 20  # elements that adapt looks at at a time
 
 
 class InputLayer(Layer):
@@ -193,6 +196,17 @@ class Rescaling(_Affine):
         return 0.0, 1.0, *self._numbers
 
 
+def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """The samples of an array some at a time, so that one in a file need not fit into memory."""
+    if array.ndim == 0:
+        raise ValueError(f"data: expected an array whose first axis is the samples, got the number {array}")
+    rows = max(1, PIECE * len(array) // max(1, array.size))
+    pages = _maps.Pages(array)
+    for begin in range(0, len(array), rows):
+        yield array[begin : begin + rows]
+        pages.took(rows)
+
+
 class Normalization(_Affine):
     """(x - mean) / sqrt(variance), by statistics that are given or that `adapt` takes from data.
 
@@ -252,18 +266,26 @@ class Normalization(_Affine):
             self._set_constants()
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
-        """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass."""
-        arrays = [data] if hasattr(data, "shape") or isinstance(data, (list, tuple)) else data
+        """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass.
+
+        Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake.
+        """
+        if hasattr(data, "shape") or isinstance(data, (list, tuple)):
+            batches: Iterator[Any] = _pieces(_validate.numbers(_frames.plain(data, "data"), "data"))
+        else:
+            batches = iter(data) if steps is None else itertools.islice(data, steps)
         count, mean, squares = 0, 0.0, 0.0
-        for number, batch in enumerate(arrays):
-            if steps is not None and number >= steps:
-                break
-            x = _validate.numbers(batch[0] if isinstance(batch, tuple) else batch, "data").astype(np.float64)
+        for batch in batches:
+            part: Any = batch[0] if isinstance(batch, (tuple, list)) else batch
+            x = _validate.numbers(_frames.plain(part, "data"), "data").astype(np.float64)
+            _validate.finite(x, "data")
             if x.ndim == 1:
                 x = x[:, None]
             kept = [] if self.axis is None else [axis + 1 for axis in sample_axes(self.axis, x.shape)]
             axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
             n = math.prod(x.shape[axis] for axis in axes)
+            if not n:
+                continue
             here = x.mean(axis=axes)
             delta = here - mean
             # the parallel form of the sum of squares about the mean

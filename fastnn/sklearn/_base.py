@@ -1,7 +1,7 @@
 """What both estimators share: from arguments and data to a trained network."""
 
 import numbers
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 )
 
 from fastnn import Sequential, callbacks
-from fastnn._core.train import NotFinite
+from fastnn._core.train import NotFinite, all_finite
 from fastnn._validate import FloatArray
 from fastnn._warnings import warn
 from fastnn.sklearn import _arguments, _minimise
@@ -90,11 +90,30 @@ class BasePerceptron(NetworkHolder):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         dtype = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
+        if self._is_plain(X, reset) and (self.dtype is None or X.dtype == dtype) and is_plain_target(y, len(X)):
+            self.n_features_in_ = X.shape[1]
+            return X, y
         X, y = validate_data(
             self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_is_numeric, dtype=dtype, reset=reset
         )
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
+    def _is_plain(self, X: Any, reset: bool) -> bool:
+        """Whether X is what validate_data would give back as it is, which takes it longer than many a prediction."""
+        return (
+            type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and X.dtype in (np.float64, np.float32)
+            and "feature_names_in_" not in self.__dict__ and (reset or X.shape[1] == self.n_features_in_)
+            and X.flags.c_contiguous and X.flags.aligned and all_finite(X.reshape(-1))
+        )  # fmt: skip
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """The names of the arguments: looked up once for each class, where scikit-learn does it for every clone."""
+        if "_param_names" not in cls.__dict__:
+            cls._param_names = super()._get_param_names()
+        return list(cls._param_names)
+
+    _param_names: ClassVar[list[str]]
     _y_is_numeric = False
 
     def _weights(self, sample_weight: Any, n: int) -> Array | None:
@@ -267,9 +286,7 @@ class BasePerceptron(NetworkHolder):
         self.n_iter_ = 0
         for epoch in range(self.max_iter):
             if self.shuffle:
-                drawn = np.arange(n)
-                random.shuffle(drawn)
-                order = order[drawn]  # as sklearn.utils.shuffle has it
+                random.shuffle(order)  # in place: the order that sklearn.utils.shuffle makes of the one before
             if calls is not None:
                 calls.on_epoch_begin(epoch)
             self._one_epoch(descent, order if self.shuffle else None, epoch, calls)
@@ -400,7 +417,8 @@ class BasePerceptron(NetworkHolder):
     def _forward(self, X: Any) -> FloatArray:
         """The network's output for samples."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        if not self._is_plain(X, reset=False):
+            X = validate_data(self, X, accept_sparse="csr", reset=False)
         network = self._synchronise()
         with Threads.limited(self.n_threads):
             return outputs_of(network, X)
@@ -430,6 +448,14 @@ class BasePerceptron(NetworkHolder):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def is_plain_target(y: Any, n: int) -> bool:
+    """Whether y is class numbers or finite numbers, one for each sample."""
+    return (
+        type(y) is np.ndarray and y.shape == (n,) and y.flags.c_contiguous and y.flags.aligned
+        and (y.dtype.kind in "iub" or (y.dtype in (np.float64, np.float32) and all_finite(y)))
+    )  # fmt: skip
 
 
 def _print_iteration(count: int, loss: float) -> None:
