@@ -1,6 +1,6 @@
 """A grid search: 48 settings of a small classifier, 1,500 samples of 20 numbers; against scikit-learn's MLPClassifier.
 
-    python benchmarks/searches.py [--rounds 3] [--epochs 30] [--folds 3] [--json file]
+    python benchmarks/searches.py [--rounds 3] [--epochs 200] [--folds 3] [--json file]
 
 The same GridSearchCV over the same grid and folds, in float64, all in this process, in turn: fastnn's with one job,
 fastnn's with two jobs in threads (joblib's threading backend), scikit-learn's with one. The accuracies that they find
@@ -44,7 +44,7 @@ def search(estimator: Any, folds: int, jobs: int) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--json")
     options = parser.parse_args()
