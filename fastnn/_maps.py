@@ -1,6 +1,7 @@
 """Arrays that lie in a file: what of it was read need not stay in memory."""
 
-import mmap
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,21 +31,24 @@ class Pages:
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         found = mapped(array)
-        self.map: Any = None
-        if found is not None and found.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
-            self.map = found._mmap
+        self.give_back: Callable[[], None] | None = None
+        if found is not None and found.mode != "c":
+            import mmap  # here, since most arrays lie in memory
+
+            if hasattr(mmap, "MADV_DONTNEED"):
+                self.give_back = functools.partial(found._mmap.madvise, mmap.MADV_DONTNEED)
         self.sample = max(1, array.nbytes // max(1, len(array)))
         self.read = 0
 
     def at_once(self, size: int) -> int | None:
         """How many batches may be read before `took` is told; None if it does not matter."""
-        return None if self.map is None else max(1, HELD // (self.sample * size))
+        return None if self.give_back is None else max(1, HELD // (self.sample * size))
 
     def took(self, samples: int, scattered: bool = False) -> None:
         """Some samples were read, one after the other or all over the file."""
-        if self.map is None:
+        if self.give_back is None:
             return
         self.read += samples * (self.sample + AROUND * scattered)
         if self.read > HELD:
-            self.map.madvise(mmap.MADV_DONTNEED)
+            self.give_back()
             self.read = 0

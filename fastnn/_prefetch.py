@@ -1,6 +1,5 @@
 """Batches made ahead: a thread takes them from their source while the model learns from those before."""
 
-import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
@@ -83,6 +82,8 @@ class Made(NamedTuple):
 
 def ahead(elements: Iterator[Any], size: int, state: Callable[[], Any] | None = None) -> Generator[Made, None, None]:
     """The elements of an iterator, up to `size` of them made before they are asked for."""
+    import queue  # here, since most programs make no batches ahead
+
     ready: queue.Queue[Made] = queue.Queue(size)
     unwanted = threading.Event()
 
