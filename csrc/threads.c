@@ -9,6 +9,10 @@
    Each thread has a share of the indices, one piece of them, in order: it goes along memory, and finds in its own caches
    what it wrote in the job before. Who has finished helps the next one with what is left of his.
 
+   The pool serves one caller at a time. Another who comes meanwhile computes alone, and for as long as there is such a one
+   the pool leaves him a core: two callers on two cores then have one each, rather than a worker between them for whom
+   either waits.
+
    While the workers are awake a job takes no lock and no system call. A worker that has found nothing to do for a while
    goes to sleep at its own gate (a mutex and a condition, threads_os.h), and so does a caller whose last worker is
    late. */
@@ -78,6 +82,13 @@ static struct {
 } pool;
 
 static _Thread_local bool inside_task;
+
+/* Callers who compute alone, since the pool was another's or left them a core */
+static struct {
+    alignas(CACHE_LINE) atomic_int count; /* now */
+    atomic_uintptr_t last;                /* who did so last, and until when he is taken to come back */
+    _Atomic uint64_t until;
+} alone;
 
 /* The first index of a thread's share; thread `threads` has none, and its first is the count. */
 static uint64_t first_of(uint64_t thread, uint64_t count, uint64_t threads)
@@ -219,6 +230,8 @@ static void forget_workers(void)
     pool.started = 0;
     pool.full = false;
     atomic_store(&pool.held, false);
+    atomic_store(&alone.count, 0);
+    atomic_store(&alone.until, 0);
 }
 
 static uint64_t spin_from_environment(void)
@@ -340,6 +353,40 @@ static bool run_in_pool(fnn_task task, void *context, int64_t count, int threads
     return threads > 1;
 }
 
+/* A caller is known by the address of what each thread has of its own. */
+static uintptr_t this_caller(void) { return (uintptr_t)&inside_task; }
+
+static bool another_is_alone(void)
+{
+    if (atomic_load_explicit(&alone.count, memory_order_relaxed))
+        return true;
+    uint64_t until = atomic_load_explicit(&alone.until, memory_order_relaxed);
+    if (!until || atomic_load_explicit(&alone.last, memory_order_relaxed) == this_caller())
+        return false;
+    if (clock_ns() < until)
+        return true;
+    atomic_store_explicit(&alone.until, 0, memory_order_relaxed);
+    return false;
+}
+
+static void run_here(fnn_task task, void *context, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        task(context, i, 0);
+}
+
+/* Who has computed alone is taken to come back within twice the time that it took him. */
+static void run_alone(fnn_task task, void *context, int64_t count)
+{
+    uint64_t start = clock_ns();
+    atomic_fetch_add_explicit(&alone.count, 1, memory_order_relaxed);
+    run_here(task, context, count);
+    atomic_store_explicit(&alone.last, this_caller(), memory_order_relaxed);
+    uint64_t end = clock_ns();
+    atomic_store_explicit(&alone.until, end + 2 * (end - start), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&alone.count, 1, memory_order_relaxed);
+}
+
 void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
 {
     if (threads > count)
@@ -348,9 +395,13 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
         threads = MOST_WORKERS + 1;
     bool nested = inside_task;
     inside_task = true;
-    if (nested || threads <= 1 || count > (int64_t)MOST_INDICES || !run_in_pool(task, context, count, threads))
-        for (int64_t i = 0; i < count; i++)
-            task(context, i, 0);
+    if (nested || threads <= 1 || count > (int64_t)MOST_INDICES) {
+        run_here(task, context, count);
+    } else {
+        threads -= another_is_alone();
+        if (threads == 1 || !run_in_pool(task, context, count, threads))
+            run_alone(task, context, count);
+    }
     inside_task = nested;
 }
 

@@ -213,6 +213,72 @@ static void two_callers(void)
         pthread_join(other[i], NULL);
 }
 
+/* While a caller computes alone, since the pool was another's, the pool leaves him a core. */
+struct scene {
+    atomic_int pool_taken, other_began, go_on;
+};
+
+static void wait_for(atomic_int *flag)
+{
+    for (int i = 0; i < 100000 && !atomic_load(flag); i++)
+        sleep_us(100);
+}
+
+static void hold_the_pool(void *context, int64_t index, int worker)
+{
+    struct scene *s = context;
+    (void)index, (void)worker;
+    atomic_store(&s->pool_taken, 1);
+    wait_for(&s->other_began);
+}
+
+static void stay_alone(void *context, int64_t index, int worker)
+{
+    struct scene *s = context;
+    (void)index;
+    CHECK(worker == 0, "who computes alone is worker %d", worker);
+    atomic_store(&s->other_began, 1);
+    wait_for(&s->go_on);
+}
+
+static void *call_beside(void *context)
+{
+    struct scene *s = context;
+    wait_for(&s->pool_taken);
+    fnn_parallel(stay_alone, s, 2, 2);
+    return NULL;
+}
+
+static int tasks_of_worker(int worker, int threads)
+{
+    static struct tally t;
+    memset(&t, 0, sizeof t);
+    t.threads = threads;
+    t.slow = 1;
+    fnn_parallel(count_index, &t, MOST, threads);
+    return t.by_worker[worker];
+}
+
+static void a_core_for_who_is_alone(void)
+{
+    struct scene s = {0};
+    pthread_t other;
+    CHECK(!pthread_create(&other, NULL, call_beside, &s), "no thread");
+    fnn_parallel(hold_the_pool, &s, 2, 2);
+    for (int again = 0; again < 5; again++) {
+        CHECK(tasks_of_worker(1, 2) == 0, "the second of two cores was another caller's");
+        CHECK(tasks_of_worker(2, 3) == 0, "the third of three cores was another caller's");
+    }
+    atomic_store(&s.go_on, 1);
+    pthread_join(other, NULL);
+    int came = 0;
+    for (int again = 0; again < 1000 && !came; again++) {
+        sleep_us(1000);
+        came = tasks_of_worker(1, 2) > 0;
+    }
+    CHECK(came, "nobody came, though the other caller has gone");
+}
+
 /* ---- fork */
 
 /* What a child finds; its checks are told by its status, and a child that hangs is ended by its alarm. */
@@ -625,6 +691,7 @@ int main(void)
     modes_agree();
     signals_are_the_callers();
     two_callers();
+    a_core_for_who_is_alone();
     scratch_of_each();
     if (!getenv("CHECK_EMULATED")) { /* qemu ends the forked child of a process with threads when it starts one */
         fork_after_use();
