@@ -73,7 +73,7 @@ class BuildExt(build_ext):
         flags = isa_flags()
         isas = flags[f"ISAS_{target_family()}"]
         have = [(f"FNN_HAVE_{isa}", "1") for isa in isas]
-        jobs = [(CSRC / f"{name}.c", "common", have, []) for name in ("threads", "random", "dispatch")]
+        jobs = [(CSRC / f"{name}.c", "common", have, []) for name in ("threads", "cores", "random", "dispatch")]
         for isa in isas:
             for double in "01":
                 macros = [("FNN_ISA", isa), ("FNN_DOUBLE", double)]

@@ -16,10 +16,10 @@
 extern "C" {
 #endif
 
-/* ---------------------------------------------------------------------------------------------- the pool (threads.c)
+/* ------------------------------------------------------------------- the pool (threads.c), and its size (cores.c)
 
    One pool for the process. Its threads start when first needed, wait by spinning for FASTNN_SPIN_US microseconds
-   (20 unless told) and then sleep, end when the process does, and are forgotten in a forked child, which starts its
+   (100 unless told) and then sleep, end when the process does, and are forgotten in a forked child, which starts its
    own when it needs them. */
 
 typedef void (*fnn_task)(void *context, int64_t index, int worker);
@@ -27,9 +27,11 @@ typedef void (*fnn_task)(void *context, int64_t index, int worker);
 /* Run task(context, i, worker) once for every i in 0..count-1 on at most `threads` threads, the caller among them, and
    return when all are done. Indices are claimed one by one in ascending order; worker is in 0..threads-1 and is 0 for
    the caller. The caller alone does the work when threads <= 1 or count <= 1, when called from inside a task, when
-   another thread holds the pool, and when the system gives no threads. Workers compute with the caller's rounding and
-   flush-to-zero modes, so that results do not depend on who computes. */
+   another thread holds the pool, and when the system gives no threads; while one is alone, the others' jobs have one
+   thread fewer. Workers compute with the caller's rounding and flush-to-zero modes, so that results do not depend on who
+   computes. */
 void fnn_parallel(fnn_task task, void *context, int64_t count, int threads);
+#define FNN_MOST_THREADS 1024
 
 /* How many threads the machine suggests: FASTNN_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of the process's
    affinity, its cgroup's quota and the number of physical fast cores. At least 1. */

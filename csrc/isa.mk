@@ -1,6 +1,6 @@
 # How the C helpers are compiled: read by csrc/Makefile and by setup.py, so that both build the same objects.
 # A line is NAME = flags. kernels.c is compiled once for each instruction set of the machine's family and each
-# precision; threads.c, random.c and dispatch.c are compiled once.
+# precision; threads.c, cores.c, random.c and dispatch.c are compiled once.
 CFLAGS_all = -std=c11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi
 
 ISAS_x86_64 = base avx2 avx512

@@ -537,7 +537,7 @@ static void environment(void)
 #ifdef __linux__
 #include <sys/stat.h>
 
-int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus); /* threads.c's own */
+int fnn_linux_threads(const char *root, const unsigned char *allowed, int cpus); /* cores.c's own */
 
 enum { CPUS = 8 };
 static char root[] = "/tmp/fastnn-test-XXXXXX";
