@@ -540,6 +540,40 @@ def test_a_healthy_network_is_left_in_peace(rng):
         assert found.evidence["loss"] > found.evidence["loss after a trial"]
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_units_that_die_in_a_layer_are_not_taken_for_signals_that_vanish(rng, place):
+    """Whatever comes behind is silent too: what is to be named is the layer where it begins."""
+    stack = [part for i in range(3) for part in (layers.Dense(16, name=f"d{i}"), layers.ReLU(name=f"r{i}"))]
+    model, x, y = binary(rng, *stack)
+    model.build((None, 4))
+    model.get_layer(f"d{place}").bias[...] = -30
+    found = diagnose(model, x, y)
+    assert found.fault == "dying relu"
+    assert not np.any(found.change.apply(model, x).get_layer(f"d{place}").bias)
+
+
+@pytest.mark.parametrize("rate, fault", [(3e-5, "rate too low"), (0.01, None), (1.0, "rate too high")])
+def test_a_rate_is_not_judged_by_the_way_down_from_large_first_weights(rng, rate, fault):
+    """The output begins at some ten times y: to come down from there is no learning yet."""
+    x = rng.normal(size=(300, 4))
+    y = np.sin(x[:, :1]) + x[:, 1:2]
+    model = fastnn.Sequential([*hidden(2, "relu"), layers.Dense(1, kernel_initializer=NORMAL(stddev=5.0))], seed=1)
+    model.compile(optimizers.Adam(rate), "mse")
+    found = diagnose(model, x, y / y.std())
+    assert found.evidence["loss"] > 5 and found.fault == fault
+
+
+def test_units_that_part_in_time_are_drawn_anew_as_well(rng):
+    """Only the first layer's units stay equal for ever here; the second's have other gradients."""
+    model, x, y = binary(rng, *hidden(3), kernel_initializer="ones")
+    model.build((None, 4))
+    for layer in model.layers[:3]:
+        layer.kernel[...] = layer.kernel[:, :1]
+    found = diagnose(model, x, y)
+    assert found.fault == "symmetric start"
+    assert {layer.name for layer in model.layers[:3]} <= set(found.change.layers)
+
+
 @pytest.mark.parametrize(
     "output, loss, y, wanted",
     [
