@@ -416,7 +416,17 @@ def test_the_sweep_is_that_of_a_loop(rng):
     np.testing.assert_allclose(found.probe, probe, rtol=1e-6)
     bell = np.exp(-0.5 * ((np.log10(rates)[:, None] - np.log10(rates)) / 0.2) ** 2)
     np.testing.assert_allclose(found.smoothed, bell @ losses / bell.sum(axis=1), rtol=1e-6)
-    assert found.suggestion == pytest.approx(0.1 / 4)  # the loss fell to the end
+    # the loss fell to the end: the guess is a quarter of the last rate, and the trainings find the last one best
+    ends = {}
+    for rate in 0.025 * 2.0 ** np.arange(-2, 3):
+        w, b, looks = float(model.weights[0][0, 0]), 0.0, []
+        for _ in range(200):
+            error = (w * x + b - y)[:, 0]
+            w, b = w - rate * 2 * np.mean(error * x[:, 0]), b - rate * 2 * np.mean(error)
+            looks.append(np.mean((w * x + b - y) ** 2))
+        ends[rate] = np.mean(looks[149:])
+    assert min(ends, key=ends.get) == pytest.approx(0.1) and sorted(ends.values())[1] > 1.05 * min(ends.values())
+    assert found.suggestion == pytest.approx(0.1 ** (2 / 3) * 0.025 ** (1 / 3))
 
 
 def test_a_sweep_stops_where_the_loss_diverges(rng):
