@@ -117,3 +117,14 @@ def test_units_are_kept_for_a_fit_that_is_gone_on_with(data):
     older = {key: value for key, value in monitor.get_state().items() if key != "units"}
     other.set_state(older)
     assert other.units == {}
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-15, 1.0, 1e25])
+def test_norms_that_float32_has_no_squares_for(size):
+    """One step of a linear layer on a single sample: the gradient of the kernel is 2 (w x - y) x."""
+    model = fastnn.Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="a")])
+    model.compile(fastnn.optimizers.SGD(0.0), "mse")
+    monitor = callbacks.GradientMonitor()
+    x = np.array([[size]], np.float32)
+    model.fit(x, np.ones((1, 1), np.float32), verbose=0, callbacks=[monitor])
+    assert monitor.history["a"]["gradient"] == pytest.approx([2 * size], rel=1e-6)

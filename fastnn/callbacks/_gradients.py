@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import _validate
+from fastnn._validate import FloatArray
 from fastnn.callbacks._base import Callback, Logs
 
 __all__ = ["GradientMonitor"]
 
-SAMPLES = 1024  # how many, at most, units are looked at with
+SAMPLES = 256  # how many, at most, units are looked at with
+TINY, HUGE = 1e-25, 1e37  # outside of these squares in float32 may be lost
 
 
 class GradientMonitor(Callback):
@@ -35,7 +37,7 @@ class GradientMonitor(Callback):
     units : dict
         For each layer of relu's kind (relu, relu6, hard_silu) ``{"dead": [...]}``, the share of its units that are 0
         for every sample; for each of sigmoid's or tanh's kind ``{"saturated": [...]}``, the share of its outputs where
-        the slope is below 5 % of the steepest. Over the first 1024 samples of fit, or the last batch of an iterable.
+        the slope is below 5 % of the steepest. Over the first 256 samples of fit, or the last batch of an iterable.
     epochs : list of int
         When it was recorded.
 
@@ -88,11 +90,9 @@ class GradientMonitor(Callback):
         steps = max(1, self.model.optimizer._steps - self._steps)
         sums: dict[str, list[float]] = {}
         for v, before in zip(learning, self._before, strict=True):
-            w = v.array.astype(np.float64)
-            parts = (self.model._gradient_of(v), w, w - before)
             row = sums.setdefault(v.layer.name, [0.0, 0.0, 0.0])
-            for i, part in enumerate(parts):
-                row[i] += float(np.vdot(part.astype(np.float64), part))
+            for i, part in enumerate((self.model._gradient_of(v), v.array, v.array - before)):
+                row[i] += _square(part)
         for name, (gradient, weight, change) in sums.items():
             figures = self.history.setdefault(name, {"gradient": [], "weight": [], "update": []})
             figures["gradient"].append(gradient**0.5)
@@ -136,3 +136,13 @@ class GradientMonitor(Callback):
         self.history, self.units = state["history"], state.get("units", {})
         self.epochs = list(state["epochs"])
         self._before, self._steps = list(state["before"]), int(state["steps"])
+
+
+def _square(array: FloatArray) -> float:
+    """The sum of the squares: in the array's own precision, which is quick, unless that is too narrow for them."""
+    with np.errstate(all="ignore"):
+        quick = float(np.vdot(array, array))
+    if TINY < quick < HUGE:
+        return quick
+    wide = array.astype(np.float64)
+    return float(np.vdot(wide, wide))

@@ -24,6 +24,7 @@ from fastnn.diagnostics._symptoms import (
     kernel_gradients,
     loss_of,
     signals,
+    silent_loss,
     trial,
     weighted_layers,
 )
@@ -137,12 +138,26 @@ class Case:
     def __init__(self, model: Any, data: Data, size: int, steps: int) -> None:
         self.model, self.data, self.size, self.steps = model, data, size, steps
         self.evidence: dict[str, float] = {"loss": loss_of(model, data)}
+        self._base: float | None = None
         self._own: Trial | None = None
         self._signals: Signals | None = None
 
     @property
     def first(self) -> float:
         return self.evidence["loss"]
+
+    @property
+    def base(self) -> float:
+        """The loss from which learning counts: that of the first weights, or that of an output that tells no sample
+        from another where this is lower. The way down from large first weights is soon done, and says little."""
+        if self._base is None:
+            silent = silent_loss(self.model, self.data)
+            self._base = silent if 0 < silent < self.first else self.first
+        return self._base
+
+    def fall(self, loss: float) -> float:
+        """By how much a loss lies below the base."""
+        return max(0.0, self.base - loss)
 
     @property
     def own(self) -> Trial:
@@ -216,8 +231,9 @@ def _equal(case: Case) -> Diagnosis | None:
     """Units with the same weights and the same gradients."""
     if not equal_layers(case.model):
         return None
-    layers = equal_layers(case.model, kernel_gradients(case.model, case.data))
-    return _same(case, layers) if layers else None
+    stay = equal_layers(case.model, kernel_gradients(case.model, case.data))
+    others = [layer for layer in equal_layers(case.model) if layer not in stay]  # they part in time: drawn anew as well
+    return _same(case, stay + others) if stay else None
 
 
 def _nearly_equal(case: Case) -> Diagnosis | None:
@@ -276,8 +292,14 @@ def _dead(case: Case) -> Diagnosis | None:
 
 
 def _shrinks_or_grows(seen: Signals) -> bool:
-    """Whether signals get small or large by the layer where units live: then that is why others do not."""
-    levels = [level for name, level in seen.signal.items() if name in seen.names and seen.dead.get(name, 0.0) < DEAD]
+    """Whether signals get small or large by the layer where units live: then that is why others do not. What comes
+    behind a dead layer does not count: it is silent since that is."""
+    levels = []
+    for name, level in seen.signal.items():
+        if seen.dead.get(name, 0.0) >= DEAD:
+            break
+        if name in seen.names:
+            levels.append(level)
     ratio = _quotient(levels[-1], levels[0]) if len(levels) > 1 else 1.0
     return not MILD < ratio < 1 / MILD
 
@@ -350,7 +372,8 @@ def _rate(case: Case) -> Diagnosis | None:
     own = case.own.loss
     lower = {r: case.run(case.model, r).loss for r in _rates(rate, 1 / RATES, 4)}
     best = min(lower.values())
-    worth = WORTH * abs(case.first) if math.isfinite(case.first) else 0.0
+    base = case.base
+    worth = WORTH * abs(base) if math.isfinite(base) else 0.0
     if math.isfinite(best) and (not math.isfinite(own) or (own > WORSE * best and own - best > worth)):
         change = Change(optimizer={"learning_rate": _modest(lower, best, case.first)})
         how = (
@@ -362,17 +385,17 @@ def _rate(case: Case) -> Diagnosis | None:
     decades = max(3, math.ceil(math.log10(1 / rate)) + 1)  # to rates at which little trains
     higher = {r: case.run(case.model, r).loss for r in _rates(rate, RATES, decades)}
     best = min(higher.values())
-    fall, most = case.first - own, case.first - best
+    fall, most = case.fall(own), case.fall(best)
     if math.isfinite(best) and most > 2 * worth and fall < SLOW * most and _later(case) < LATER * most:
         change = Change(optimizer={"learning_rate": _modest(higher, best, case.first)})
-        how = f"the loss falls by {max(fall, 0.0):.2g}, at a higher one by {most:.2g}"
+        how = f"the loss comes to {own:.3g}, at a higher one to {best:.3g}"
         return case.found("rate too low", f"The rate {rate:.3g} is too low, in a trial {how}: {change}.", change)
     return None
 
 
 def _later(case: Case) -> float:
     """By how much the loss falls in five times the steps."""
-    return case.first - trial(case.model, case.data, case.size, 5 * case.steps).loss
+    return case.fall(trial(case.model, case.data, case.size, 5 * case.steps).loss)
 
 
 def _rates(rate: float, factor: float, count: int) -> Iterator[float]:

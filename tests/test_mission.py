@@ -1,0 +1,50 @@
+"""What a course asks for, on real data: handwritten digits are read, and their embedding serves digits never seen."""
+
+import runpy
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture
+def digits(sources):
+    return runpy.run_path(str(sources / "examples" / "digits.py"))
+
+
+def test_digits_are_read(digits):
+    """Five splits that the example does not draw."""
+    accuracies = [digits["train"](seed)[0] for seed in range(100, 105)]
+    assert np.mean(accuracies) >= 0.980 and min(accuracies) >= 0.965
+
+
+def test_held_out_digits_are_no_copies(digits):
+    """Each picture and its four shifts, against NumPy's roll; and ink that leaves the picture does not come back."""
+    x = np.arange(128.0).reshape(2, 64)
+    many, labels = digits["shifted"](x, np.array([3, 4]))
+    assert many.shape == (10, 64) and labels.tolist() == [3, 4] * 5
+    np.testing.assert_array_equal(many[:2], x)
+    for rows, (shift, axis, edge) in zip(
+        many[2:].reshape(4, 2, 8, 8), [(1, 1, 0), (-1, 1, 7), (1, 2, 0), (-1, 2, 7)], strict=True
+    ):
+        moved = np.roll(x.reshape(2, 8, 8), shift, axis)
+        np.moveaxis(moved, axis, 0)[edge] = 0
+        np.testing.assert_array_equal(rows, moved)
+
+
+def test_three_optimizers_in_one_picture(digits, tmp_path, capsys, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    main = digits["main"]
+    train = main.__globals__["train"]
+    monkeypatch.setitem(
+        main.__globals__, "train", lambda seed, name="Adam": train(0, name) if seed == 0 else (0.5, None)
+    )
+    main(tmp_path / "picture.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["Adagrad", "RMSprop", "Adam"] and "worst 0.5000" in lines[0]
+    for line in lines[1:]:
+        assert float(line.split()[2].rstrip(",")) < 0.4 and float(line.split()[-1]) > 0.94
+    drawn = pyplot.gcf().axes[0]
+    assert [line.get_label() for line in drawn.get_lines()] == ["Adagrad", "RMSprop", "Adam"]
+    assert (tmp_path / "picture.png").stat().st_size > 10000
