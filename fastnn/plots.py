@@ -35,6 +35,7 @@ Axes = Any
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 SHAPES = "osD^vP*X"
 PALE = "#BBBBBB"
+BESIDE: Mapping[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # where a legend hides nothing
 
 
 def _axes(ax: Axes, size: tuple[float, float] = (6.4, 4.2)) -> Axes:
@@ -103,11 +104,11 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
                 continue
             line = np.asarray(values[key], np.float64)
             # a validation that is not of each epoch belongs to later ones
-            epochs = first if len(first) == len(line) else _spread(len(line), len(values[names[0]]), first)
+            epochs = first if len(first) == len(line) else _spread(len(line), len(values[name]), first)
             marker = "o" if len(line) < 2 else ""
             ax.plot(epochs, line, style, color=_colour(number), label=label, marker=marker)
     if log:
-        ax.set_yscale("log")
+        _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", names[0] if len(names) == 1 else "value")
     _legend(ax)
@@ -122,7 +123,18 @@ def _spread(count: int, epochs: int, first: list[float]) -> npt.NDArray[np.float
 
 
 def _whole(axis: Any) -> None:
-    axis.set_major_locator(_matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_major_locator(_matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def _logarithmic(ax: Axes) -> None:
+    """A logarithmic scale whose figures are plain numbers where it spans little."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 30 * low:
+        ticker = _matplotlib("ticker")
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def lr_find(result: Any, *, ax: Axes = None) -> Axes:
@@ -205,14 +217,15 @@ def _monitor(monitor: Any, ax: Axes) -> Axes:
     for colour, (name, figures) in zip(colours, monitor.history.items(), strict=True):
         ax.plot(epochs, figures["gradient"], color=colour, label=name, marker=marker)
     if any(value > 0 for figures in monitor.history.values() for value in figures["gradient"]):
-        ax.set_yscale("log")
+        _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", "norm of the gradient")
     if len(monitor.history) > 12:  # too many names to read: the ends of the row
         handles, labels = ax.get_legend_handles_labels()
-        ax.legend([handles[0], handles[-1]], [f"{labels[0]} (first)", f"{labels[-1]} (last)"], frameon=False)
+        ends = [f"{labels[0]} (first)", f"{labels[-1]} (last)"]
+        ax.legend([handles[0], handles[-1]], ends, frameon=False, **BESIDE)
     else:
-        _legend(ax, fontsize="small")
+        _legend(ax, **BESIDE)
     return ax
 
 
@@ -250,15 +263,17 @@ def decision_boundary(
     label = _labels(y, len(points))
     if output.shape[1] == 1:
         middle = 0.5 if output.min() >= 0 and output.max() <= 1 else 0.0
-        given, count = (output[:, 0] > middle).astype(int), 2
-    else:
-        given, count = output.argmax(axis=1), output.shape[1]
+        output = np.concatenate([middle - output, output - middle], axis=1)
+    count = output.shape[1]
     colours = [_colour(i) for i in range(count)]
-    area = given.reshape(steps, steps)
-    levels = np.arange(count + 1) - 0.5
-    ax.contourf(across, up, area, levels=levels, cmap=_matplotlib("colors").ListedColormap(colours), alpha=0.22)
-    if area.min() < area.max():
-        ax.contour(across, up, area, levels=np.arange(count - 1) + 0.5, colors="#555555", linewidths=0.8)
+    for i in range(count):
+        others = np.delete(output, i, axis=1).max(axis=1)
+        lead = np.ma.masked_invalid(output[:, i] - others).reshape(steps, steps)  # class numbers would make stairs
+        if not lead.max() > 0:
+            continue
+        ax.contourf(across, up, lead, levels=[0, lead.max()], colors=[colours[i]], alpha=0.22, extend="max")
+        if lead.min() < 0:
+            ax.contour(across, up, lead, levels=[0], colors="#555555", linewidths=0.8)
     if y is None:
         ax.scatter(*points.T, s=18, color="#555555", edgecolor="white", linewidth=0.5)
     for i in range(count) if y is not None else ():
@@ -270,7 +285,7 @@ def decision_boundary(
         ax.spines[side].set_visible(False)
     ax.set_xlabel("$x_1$")
     ax.set_ylabel("$x_2$")
-    _legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(ax, **BESIDE)
     return ax
 
 
@@ -361,33 +376,95 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     from fastnn.reference import autograd
 
     order = autograd.topological_order(value)
-    corner = autograd._places(order)
+    column = _columns(order)
+    height = _heights_in_columns(order, column)
     wide, high = autograd.BOX_WIDTH, autograd.BOX_HEIGHT
-    width = max(x for x, _ in corner.values()) + wide
-    height = max(y for _, y in corner.values()) + high
-    ax = _axes(ax, (max(4.0, width / 72), max(2.0, height / 72)))
+    step = wide + autograd.GAP_X
+    right = max(column.values()) * step + wide
+    top, bottom = max(height.values()) + high, min(height.values()) - high
+    ax = _axes(ax, (max(4.0, right / 72), max(1.8, (top - bottom) / 72)))
+    path, patches = _matplotlib("path").Path, _matplotlib("patches")
     for node in order:
-        x, y = corner[id(node)]
-        for parent in node.parents:
-            from_x, from_y = corner[id(parent)]
-            start, end = (from_x + wide, -from_y - high / 2), (x, -y - high / 2)
-            ax.annotate("", end, start, arrowprops=_arrow(x - from_x > 1.5 * (wide + autograd.GAP_X)), zorder=1)
+        for place, parent in enumerate(node.parents):
+            times = [i for i, one in enumerate(node.parents) if one is parent]  # w * w has two arrows, side by side
+            aside = 10 * (times.index(place) - (len(times) - 1) / 2)
+            stops = [(at * step, height[id(parent), at] + aside) for at in range(column[id(parent)], column[id(node)])]
+            points = _way(stops, (column[id(node)] * step, height[id(node), column[id(node)]] + aside), wide)
+            codes = [path.MOVETO, *[path.CURVE4, path.CURVE4, path.CURVE4, path.LINETO] * len(stops)][:-1]
+            look = {"arrowstyle": "-|>", "color": "#777777", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0}
+            ax.add_patch(patches.FancyArrowPatch(path=path(points, codes), fill=False, zorder=1, **look))
+    for node in order:
+        x, y = column[id(node)] * step, height[id(node), column[id(node)]]
         look = {"facecolor": "#FFFFFF" if node.parents else "#E8F1F8", "edgecolor": "#333333", "zorder": 2}
         corners = "round,pad=0,rounding_size=6"
-        ax.add_patch(_matplotlib("patches").FancyBboxPatch((x, -y - high), wide, high, boxstyle=corners, **look))
-        text = "\n".join(autograd._lines(node))
-        ax.text(x + wide / 2, -y - high / 2, text, ha="center", va="center", fontsize=9, zorder=3)
-    ax.set_xlim(0, width + 12)
-    ax.set_ylim(-height - 12, autograd.GAP_Y)
+        ax.add_patch(patches.FancyBboxPatch((x, y - high / 2), wide, high, boxstyle=corners, **look))
+        ax.text(x + wide / 2, y, "\n".join(autograd._lines(node)), ha="center", va="center", fontsize=9, zorder=3)
+    ax.set_xlim(-12, right + 12)
+    ax.set_ylim(bottom, top)
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
 
 
-def _arrow(far: bool) -> dict[str, Any]:
-    """From one node to the next, or over those in between."""
-    bend = "arc3,rad=-0.4" if far else "arc3"
-    return {"arrowstyle": "-|>", "color": "#777777", "shrinkA": 0, "shrinkB": 0, "connectionstyle": bend}
+def _columns(order: Sequence[Any]) -> dict[int, int]:
+    """A node is a column after the last of its parents; one without parents, a column before the first that uses it."""
+    column: dict[int, int] = {}
+    for node in order:
+        column[id(node)] = 1 + max((column[id(parent)] for parent in node.parents), default=-1)
+    for node in order:
+        if not node.parents:
+            used = [column[id(other)] for other in order if any(parent is node for parent in other.parents)]
+            column[id(node)] = min(used, default=1) - 1
+    return column
+
+
+def _heights_in_columns(order: Sequence[Any], column: Mapping[int, int]) -> dict[tuple[int, int], float]:
+    """The middle of each node, by its id and column; and of the gap that a line goes through in each column on its way.
+
+    What belongs together is brought to the same height by going over the columns to and fro.
+    """
+    from fastnn.reference import autograd
+
+    before: dict[tuple[int, int], list[tuple[int, int]]] = {(id(node), column[id(node)]): [] for node in order}
+    for node in order:
+        for parent in node.parents:
+            for at in range(column[id(parent)] + 1, column[id(node)]):
+                before[id(parent), at] = [(id(parent), at - 1)]
+            before[id(node), column[id(node)]].append((id(parent), column[id(node)] - 1))
+    after: dict[tuple[int, int], list[tuple[int, int]]] = {one: [] for one in before}
+    for one, those in before.items():
+        for other in those:
+            after[other].append(one)
+    columns = [[one for one in before if one[1] == at] for at in range(1 + max(column.values()))]
+    room = {one: autograd.GAP_Y + (autograd.BOX_HEIGHT if column[one[0]] == one[1] else 0) for one in before}
+    height = dict.fromkeys(before, 0.0)
+    for beside in (before, after, before, after, before, after):
+        for items in columns if beside is before else reversed(columns):
+            _stack(items, beside, room, height)
+    return height
+
+
+def _stack(
+    items: list[Any], beside: Mapping[Any, list[Any]], room: Mapping[Any, float], height: dict[Any, float]
+) -> None:
+    """Items one under the other, by the mean height of those beside them, and around their own mean."""
+    wanted = {
+        one: sum(height[n] for n in beside[one]) / len(beside[one]) if beside[one] else height[one] for one in items
+    }
+    items.sort(key=lambda one: -wanted[one])
+    top = sum(room[one] for one in items) / 2 + sum(wanted.values()) / len(items)
+    for one in items:
+        height[one] = top - room[one] / 2
+        top -= room[one]
+
+
+def _way(stops: Sequence[tuple[float, float]], end: tuple[float, float], wide: float) -> list[tuple[float, float]]:
+    """A curve from the right side of each stop to the left side of the next, and straight on through it."""
+    points = []
+    for (x, y), (to_x, to_y) in zip(stops, [*stops[1:], end], strict=True):
+        middle = (x + wide + to_x) / 2
+        points += [(x + wide, y), (middle, y), (middle, to_y), (to_x, to_y)]
+    return points
 
 
 # ------------------------------------------------------------------------------------------------------------- formulas
@@ -420,20 +497,25 @@ def activations(
     low, high = _validate.number(low, "low"), _validate.number(high, "high", above=low)
     ax = _axes(ax)
     x = np.linspace(low, high, 2001)
+    drawn = []
     for number, name in enumerate(names):
         colour = _colour(number)
         steps = {"drawstyle": "steps-mid"} if name == "step" else {}
-        ax.plot(x, functions.get(name)(x), color=colour, linewidth=2, label=name, **steps)
+        drawn += ax.plot(x, functions.get(name)(x), color=colour, linewidth=2, label=name, **steps)
         if derivatives:
-            ax.plot(x, functions.derivative(name)(x), color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
+            slopes = functions.derivative(name)(x)
+            drawn += ax.plot(x, slopes, color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
     if derivatives:
         ax.plot([], [], color="#555555", linewidth=1.3, linestyle=(0, (4, 2)), label="derivatives")
     for line in (ax.axhline, ax.axvline):
         line(0, color="#999999", linewidth=0.8, zorder=0)
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, low), min(top, high))
+    values = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in drawn])
+    values = values[(values >= low) & (values <= high)]  # what grows fast would flatten the rest
+    if len(values):
+        room = 0.05 * (float(np.ptp(values)) or 1.0)
+        ax.set_ylim(values.min() - room, values.max() + room)
     _tidy(ax, "x", "")
-    _legend(ax, loc="upper left")
+    _legend(ax, **BESIDE)
     return ax
 
 
@@ -528,7 +610,7 @@ def descent_path(
     heights = np.asarray(surface(a, b), np.float64)
     lines = _heights(heights, levels)
     ax.contourf(a, b, heights, levels=lines, cmap="Greys", alpha=0.35, extend="both")
-    ax.contour(a, b, heights, levels=lines, colors="#999999", linewidths=0.6)
+    ax.contour(a, b, heights, levels=lines, colors="#999999", linewidths=0.6, linestyles="solid")
     for number, (name, way) in enumerate(ways.items()):
         colour = _colour(number)
         marker = "." if len(way) <= 60 else ""
