@@ -90,6 +90,13 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
     log : bool
         A logarithmic scale.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> ax = plots.curves({"loss": [0.9, 0.5, 0.4], "val_loss": [1.0, 0.7, 0.8]}, log=True)
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['loss', 'loss, validation']
     """
     values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
     names = ["loss"] if names is None else [names] if isinstance(names, str) else list(names)
@@ -145,6 +152,17 @@ def lr_find(result: Any, *, ax: Axes = None) -> Axes:
     result : RangeTest
         Of `fastnn.diagnostics.lr_find`.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> ax = plots.lr_find(fastnn.diagnostics.lr_find(model, x, y, steps=50))
+    >>> ax.get_xlabel(), ax.get_xscale()
+    ('learning rate', 'log')
     """
     ax = _axes(ax)
     ax.plot(result.rates, result.losses, color=PALE, linewidth=0.8, label="of the batches")
@@ -173,6 +191,17 @@ def gradient_flow(result: Any, *, ax: Axes = None) -> Axes:
     ----------
     result : GradientFlow or GradientMonitor
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> ax = plots.gradient_flow(fastnn.diagnostics.gradient_flow(model, x, y))
+    >>> len(ax.patches)  # a bar a layer
+    2
     """
     if hasattr(result, "history"):
         return _monitor(result, _axes(ax))
@@ -249,6 +278,18 @@ def decision_boundary(
     names : list of str, optional
         Of the classes.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> history = model.fit(x, y, epochs=5, verbose=0)
+    >>> ax = plots.decision_boundary(model, x, y, names=["upper", "lower"])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['upper', 'lower']
     """
     points = np.asarray(x, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
@@ -312,6 +353,14 @@ def network(model: Any, *, most: int = 8, ax: Axes = None) -> Axes:
     most : int
         How many units of a layer to draw.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import layers, plots
+    >>> model = fastnn.Sequential([layers.Input((2,)), layers.Dense(3, "tanh"), layers.Dense(1)], seed=0)
+    >>> [text.get_text().split() for text in plots.network(model).texts]
+    [['2', 'input'], ['3', 'tanh'], ['1', 'linear']]
     """
     from fastnn.diagnostics._symptoms import following_activation
     from fastnn.layers import Dense
@@ -372,6 +421,16 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     ----------
     value : Value
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> from fastnn.reference.autograd import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> loss = a * b + a
+    >>> loss.backward()
+    >>> len(plots.graph(loss).texts)  # a, b, their product, and the sum
+    4
     """
     from fastnn.reference import autograd
 
@@ -489,6 +548,13 @@ def activations(
     derivatives : bool
         Whether to draw them.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> ax = plots.activations(["sigmoid", "tanh"], low=-6, high=6)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['sigmoid', 'tanh', 'derivatives']
     """
     names = [names] if isinstance(names, str) else list(names)
     known = [name for name in functions.names() if not functions.TABLE[name].rowwise]
@@ -540,6 +606,12 @@ def losses(
     derivatives : bool
         Whether to draw d loss / d prediction, as dashed lines of the same colour.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> plots.losses(["hinge", "squared_hinge"], target=1).get_xlabel()
+    'prediction, for a target of 1'
     """
     given = [names] if isinstance(names, (str, kinds.Loss)) else list(names)
     low, high = _validate.number(low, "low"), _validate.number(high, "high", above=low)
@@ -592,6 +664,14 @@ def descent_path(
     levels : int
         How many lines of equal height.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> way = [[1.0, 1.0], [0.6, 0.2], [0.36, 0.04]]  # of gradient descent at a rate of 0.2
+    >>> ax = plots.descent_path(lambda a, b: a**2 + 2 * b**2, {"plain": way})
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('$w_1$', '$w_2$')
     """
     ways = {str(name): np.asarray(path, np.float64) for name, path in paths.items()}
     for name, way in ways.items():

@@ -4,6 +4,7 @@ Exact figures are in test_worked_examples.py, the perceptron in test_perceptron.
 test_diagnostics.py.
 """
 
+import doctest
 import importlib
 import re
 import runpy
@@ -208,3 +209,34 @@ def test_the_snippets_of_the_page(sources):
     for snippet in re.findall(r"```python\n(.*?)```", (sources / "docs" / "course.md").read_text("utf-8"), re.DOTALL):
         exec(snippet, names)
     assert names["same"]
+
+
+# ---------------------------------------------------------------------------------------------------- the reference
+
+PACKAGES = [
+    "activations", "callbacks", "constraints", "datasets", "errors", "files", "initializers", "layers", "losses",
+    "metrics", "models", "optimizers", "optimizers.schedules", "plots", "regularizers", "utils",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_name_has_an_example(name):
+    module = importlib.import_module(f"fastnn.{name}")
+    public = [key for key in module.__all__ if callable(getattr(module, key))]
+    assert public
+    assert [key for key in public if ">>>" not in (getattr(module, key).__doc__ or "")] == []
+
+
+RUN = [
+    "constraints", "errors", "files", "initializers", "layers", "losses", "losses._base", "losses._classification",
+    "losses._functions", "losses._ranking", "losses._regression", "optimizers", "optimizers.base", "optimizers.lbfgs",
+    "optimizers.rules", "optimizers.schedules", "regularizers",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUN)  # the others' run in the tests that are about them
+def test_examples_in_docstrings_run(name):
+    if name == "optimizers.lbfgs":
+        pytest.importorskip("scipy")
+    found = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
+    assert found.failed == 0 and found.attempted > 0

@@ -16,7 +16,14 @@ PIECE = 1 << 20  # elements that adapt looks at at a time
 
 
 class InputLayer(Layer):
-    """The shape of a sample: what `Input` makes."""
+    """The shape of a sample: what `Input` makes.
+
+    Examples
+    --------
+    >>> from fastnn.layers import Input
+    >>> Input((3,)).shape
+    (None, 3)
+    """
 
     def __init__(
         self,
