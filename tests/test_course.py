@@ -227,6 +227,14 @@ def test_every_public_name_has_an_example(name):
     assert [key for key in public if ">>>" not in (getattr(module, key).__doc__ or "")] == []
 
 
+@pytest.mark.parametrize("name", ["layers", "losses"])
+def test_every_layer_and_loss_tells_its_shapes(name):
+    module = importlib.import_module(f"fastnn.{name}")
+    classes = [key for key in module.__all__ if isinstance(getattr(module, key), type) and key not in ("Layer", "Loss")]
+    assert len(classes) > 15
+    assert [key for key in classes if "Shapes:" not in getattr(module, key).__doc__] == []
+
+
 RUN = [
     "constraints", "errors", "files", "initializers", "layers", "losses", "losses._base", "losses._classification",
     "losses._functions", "losses._ranking", "losses._regression", "optimizers", "optimizers.base", "optimizers.lbfgs",
