@@ -35,6 +35,7 @@ Axes = Any
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 SHAPES = "osD^vP*X"
 PALE = "#BBBBBB"
+PLAIN: Mapping[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # readable over lines too
 BESIDE: Mapping[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # where a legend hides nothing
 
 
@@ -73,7 +74,7 @@ def _tidy(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> Axes:
 
 def _legend(ax: Axes, **options: Any) -> None:
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, **options)
+        ax.legend(**PLAIN, **options)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -106,7 +107,8 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
             _validate.choice(name, "names", list(values))
     ax = _axes(ax)
     for number, name in enumerate(names):
-        for key, style, label in ((name, "-", name), (f"val_{name}", "--", f"{name}, validation")):
+        solid, dashed = ("-", "--") if number < len(COLOURS) else ("-.", ":")  # where a colour comes again
+        for key, style, label in ((name, solid, name), (f"val_{name}", dashed, f"{name}, validation")):
             if key not in values:
                 continue
             line = np.asarray(values[key], np.float64)
@@ -114,11 +116,11 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
             epochs = first if len(first) == len(line) else _spread(len(line), len(values[name]), first)
             marker = "o" if len(line) < 2 else ""
             ax.plot(epochs, line, style, color=_colour(number), label=label, marker=marker)
-    if log:
+    if log and any(np.any(np.asarray(line.get_ydata(), np.float64) > 0) for line in ax.get_lines()):
         _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", names[0] if len(names) == 1 else "value")
-    _legend(ax)
+    _legend(ax, **(BESIDE if len(ax.get_lines()) > 6 else {}))
     return ax
 
 
@@ -252,7 +254,7 @@ def _monitor(monitor: Any, ax: Axes) -> Axes:
     if len(monitor.history) > 12:  # too many names to read: the ends of the row
         handles, labels = ax.get_legend_handles_labels()
         ends = [f"{labels[0]} (first)", f"{labels[-1]} (last)"]
-        ax.legend([handles[0], handles[-1]], ends, frameon=False, **BESIDE)
+        ax.legend([handles[0], handles[-1]], ends, **PLAIN, **BESIDE)
     else:
         _legend(ax, **BESIDE)
     return ax
@@ -320,7 +322,7 @@ def decision_boundary(
     for i in range(count) if y is not None else ():
         name = f"class {i}" if names is None else str(names[i])
         rows = label == i
-        marker = SHAPES[i % len(SHAPES)]
+        marker = SHAPES[(i + i // len(COLOURS)) % len(SHAPES)]  # where a colour comes again, another shape
         ax.scatter(*points[rows].T, s=22, color=colours[i], marker=marker, edgecolor="white", linewidth=0.5, label=name)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

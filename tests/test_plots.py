@@ -68,6 +68,7 @@ def test_a_logarithmic_scale_of_little_has_plain_figures():
     ax = plots.curves({"loss": [0.9, 0.4, 0.15]}, log=True)
     ax.figure.canvas.draw()
     labels = {text.get_text() for text in ax.get_yticklabels()}
+    assert plots.curves({"loss": [0.0, 0.0]}, log=True).get_yscale() == "linear"  # nothing has a logarithm
     assert {"0.2", "0.5"} <= labels and not any("times" in text.get_text() for text in ax.get_yticklabels(which="both"))
 
 
@@ -155,6 +156,14 @@ def test_the_boundary_is_where_the_answer_changes(function):
     drawn = [np.asarray(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)]
     np.testing.assert_array_equal(drawn[0], x[[0, 2]])
     np.testing.assert_array_equal(drawn[1], x[[1, 3]])
+
+
+def test_classes_are_told_apart_where_colours_come_again():
+    x = np.stack([np.arange(16.0), np.zeros(16)], axis=1)
+    ax = plots.decision_boundary(lambda points: -np.abs(points[:, :1] - np.arange(16)), x, np.arange(16), steps=40)
+    dots = [c for c in ax.collections if isinstance(c, PathCollection)]
+    looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in dots}
+    assert len(looks) == len(dots) == 16
 
 
 def test_labels_of_several_kinds(model):
