@@ -434,11 +434,12 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     >>> len(plots.graph(loss).texts)  # a, b, their product, and the sum
     4
     """
+    from fastnn import _graph
     from fastnn.reference import autograd
 
     order = autograd.topological_order(value)
-    column = _columns(order)
-    height = _heights_in_columns(order, column)
+    column = _graph.columns_of(order)
+    height = _graph.heights_of(order, column)
     wide, high = autograd.BOX_WIDTH, autograd.BOX_HEIGHT
     step = wide + autograd.GAP_X
     right = max(column.values()) * step + wide
@@ -450,7 +451,7 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
             times = [i for i, one in enumerate(node.parents) if one is parent]  # w * w has two arrows, side by side
             aside = 10 * (times.index(place) - (len(times) - 1) / 2)
             stops = [(at * step, height[id(parent), at] + aside) for at in range(column[id(parent)], column[id(node)])]
-            points = _way(stops, (column[id(node)] * step, height[id(node), column[id(node)]] + aside), wide)
+            points = _graph.way(stops, (column[id(node)] * step, height[id(node), column[id(node)]] + aside), wide)
             codes = [path.MOVETO, *[path.CURVE4, path.CURVE4, path.CURVE4, path.LINETO] * len(stops)][:-1]
             look = {"arrowstyle": "-|>", "color": "#777777", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0}
             ax.add_patch(patches.FancyArrowPatch(path=path(points, codes), fill=False, zorder=1, **look))
@@ -465,67 +466,6 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
-
-
-def _columns(order: Sequence[Any]) -> dict[int, int]:
-    """A node is a column after the last of its parents; one without parents, a column before the first that uses it."""
-    column: dict[int, int] = {}
-    for node in order:
-        column[id(node)] = 1 + max((column[id(parent)] for parent in node.parents), default=-1)
-    for node in order:
-        if not node.parents:
-            used = [column[id(other)] for other in order if any(parent is node for parent in other.parents)]
-            column[id(node)] = min(used, default=1) - 1
-    return column
-
-
-def _heights_in_columns(order: Sequence[Any], column: Mapping[int, int]) -> dict[tuple[int, int], float]:
-    """The middle of each node, by its id and column; and of the gap that a line goes through in each column on its way.
-
-    What belongs together is brought to the same height by going over the columns to and fro.
-    """
-    from fastnn.reference import autograd
-
-    before: dict[tuple[int, int], list[tuple[int, int]]] = {(id(node), column[id(node)]): [] for node in order}
-    for node in order:
-        for parent in node.parents:
-            for at in range(column[id(parent)] + 1, column[id(node)]):
-                before[id(parent), at] = [(id(parent), at - 1)]
-            before[id(node), column[id(node)]].append((id(parent), column[id(node)] - 1))
-    after: dict[tuple[int, int], list[tuple[int, int]]] = {one: [] for one in before}
-    for one, those in before.items():
-        for other in those:
-            after[other].append(one)
-    columns = [[one for one in before if one[1] == at] for at in range(1 + max(column.values()))]
-    room = {one: autograd.GAP_Y + (autograd.BOX_HEIGHT if column[one[0]] == one[1] else 0) for one in before}
-    height = dict.fromkeys(before, 0.0)
-    for beside in (before, after, before, after, before, after):
-        for items in columns if beside is before else reversed(columns):
-            _stack(items, beside, room, height)
-    return height
-
-
-def _stack(
-    items: list[Any], beside: Mapping[Any, list[Any]], room: Mapping[Any, float], height: dict[Any, float]
-) -> None:
-    """Items one under the other, by the mean height of those beside them, and around their own mean."""
-    wanted = {
-        one: sum(height[n] for n in beside[one]) / len(beside[one]) if beside[one] else height[one] for one in items
-    }
-    items.sort(key=lambda one: -wanted[one])
-    top = sum(room[one] for one in items) / 2 + sum(wanted.values()) / len(items)
-    for one in items:
-        height[one] = top - room[one] / 2
-        top -= room[one]
-
-
-def _way(stops: Sequence[tuple[float, float]], end: tuple[float, float], wide: float) -> list[tuple[float, float]]:
-    """A curve from the right side of each stop to the left side of the next, and straight on through it."""
-    points = []
-    for (x, y), (to_x, to_y) in zip(stops, [*stops[1:], end], strict=True):
-        middle = (x + wide + to_x) / 2
-        points += [(x + wide, y), (middle, y), (middle, to_y), (to_x, to_y)]
-    return points
 
 
 # ------------------------------------------------------------------------------------------------------------- formulas
