@@ -120,7 +120,7 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
         _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", names[0] if len(names) == 1 else "value")
-    _legend(ax, **(BESIDE if len(ax.get_lines()) > 6 else {}))
+    _legend(ax, **(BESIDE if len(ax.get_lines()) > 4 else {}))
     return ax
 
 

@@ -130,6 +130,32 @@ def test_training_with_a_larger_rate_or_a_larger_loss(k, example):
             assert np.abs(by_loss - plain).max() < 1e-3 < 0.1 < np.abs(by_rate - by_loss).max()
 
 
+# ------------------------------------------------------------------------------------------ outputs around zero; rates
+
+
+def test_positive_outputs_make_the_weights_behind_them_zigzag(example):
+    """One error times outputs that are all positive: a gradient whose elements have one sign."""
+    script = example("zigzag")
+    (together, longer), (tanh_together, tanh_longer) = (
+        script["facts"](script["descend"](name)) for name in ("sigmoid", "tanh")
+    )
+    assert together == 1 and tanh_together < 0.5
+    assert longer > 2 * tanh_longer > 2
+
+
+def test_steps_under_a_gradient_that_never_changes(example):
+    script = example("adaptive_rates")
+    found = {name: np.array(script["steps"](make())) for name, make in script["MAKERS"].items()}
+    t = np.arange(1, 101)
+    np.testing.assert_allclose(found["Adagrad"], 1 / np.sqrt(t), rtol=1e-5)
+    np.testing.assert_allclose(found["RMSprop"], 1 / np.sqrt(1 - 0.9**t), rtol=1e-5)
+    np.testing.assert_allclose(found["Adam"], 1, rtol=1e-5)
+    np.testing.assert_allclose(found["Adam, not corrected"], (1 - 0.9**t) / np.sqrt(1 - 0.999**t), rtol=1e-5)
+    for name, make in script["MAKERS"].items():
+        ten = np.array(script["steps"](make(), gradient=10.0))
+        np.testing.assert_allclose(ten / found[name], 10 if name == "SGD" else 1, rtol=1e-5)
+
+
 # --------------------------------------------------------------------------------------- graphs, problems, the examples
 
 
@@ -168,7 +194,16 @@ def test_four_problems(example, capsys):
     assert len(accuracies) == 3 and min(accuracies) > 0.95
 
 
-FAST = ["approximation", "initial_weights", "linearity", "loss_scale", "problems", "autograd"]
+FAST = [
+    "approximation",
+    "initial_weights",
+    "linearity",
+    "loss_scale",
+    "problems",
+    "autograd",
+    "zigzag",
+    "adaptive_rates",
+]
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -182,7 +217,7 @@ def test_the_examples_draw(name, example, tmp_path, capsys):
 def test_examples_are_short(sources):
     named = set(re.findall(r"`(\w+\.py)`", (sources / "docs" / "course.md").read_text("utf-8"))) - OTHERS
     lengths = {name: len((sources / "examples" / name).read_text("utf-8").splitlines()) for name in named}
-    assert len(lengths) == 14 and max(lengths.values()) < 60
+    assert len(lengths) == 16 and max(lengths.values()) < 60
 
 
 def test_every_page_and_example_of_the_course_is_there(sources):
