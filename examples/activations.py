@@ -39,7 +39,9 @@ def main(picture=None):
 
         figure, axes = plt.subplots(3, 5, figsize=(14, 8), layout="constrained")
         for ax, name in zip(axes.flat, NAMES, strict=False):
-            plots.activations(name, ax=ax).set(title=f"{name}, {activations.TABLE[name].range}", xlabel="")
+            plots.activations(name, low=-7, high=7, ax=ax).set(
+                title=f"{name}, {activations.TABLE[name].range}", xlabel=""
+            )
             ax.get_legend().remove()
         axes.flat[-1].axis("off")
         axes.flat[-1].text(0, 0.5, "solid: the activation\ndashed: its derivative")
