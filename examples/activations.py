@@ -35,7 +35,17 @@ def main(picture=None):
     leaky = activations.leaky_relu(x, negative_slope=0.01)
     print(f"with slope 0.01 it is leaky ReLU: {np.array_equal(activations.prelu(x, 0.01), leaky)}")
     if picture and find_spec("matplotlib"):
-        plots.activations(["sigmoid", "tanh", "relu", "elu", "gelu"]).figure.savefig(picture)
+        from matplotlib import pyplot as plt
+
+        figure, axes = plt.subplots(3, 5, figsize=(14, 8), layout="constrained")
+        for ax, name in zip(axes.flat, NAMES, strict=False):
+            plots.activations(name, low=-7, high=7, ax=ax).set(
+                title=f"{name}, {activations.TABLE[name].range}", xlabel=""
+            )
+            ax.get_legend().remove()
+        axes.flat[-1].axis("off")
+        axes.flat[-1].text(0, 0.5, "solid: the activation\ndashed: its derivative")
+        figure.savefig(picture)
 
 
 if __name__ == "__main__":

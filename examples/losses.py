@@ -42,7 +42,7 @@ def main(picture=None):
         right.plot(x, spoiled, "o", color="#555555")
         for colour, (name, (a, b)) in zip(plots.COLOURS, lines.items(), strict=False):
             right.plot(x, a * x + b, color=colour, label=name.replace("_", " "))
-        right.set(xlabel="x", ylabel="y", ylim=(-6, 4), title="one point lies at y = -20")
+        right.set(xlabel="x", ylabel="y", ylim=(-2, 4), title="one point lies at y = -20")
         right.legend(frameon=False)
         figure.savefig(picture)
 

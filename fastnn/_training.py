@@ -289,6 +289,18 @@ class Training:
         -------
         History
             ``history.history`` is a dict of lists, one number an epoch.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.Dense(1)], seed=0)
+        >>> model.compile(fastnn.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> y = 2 * x + 1
+        >>> history = model.fit(x, y, epochs=200, verbose=0)
+        >>> sorted(history.history), bool(history.history["loss"][-1] < 1e-2)
+        (['loss', 'mae'], True)
         """
         with self._alone("fit"):
             return Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
@@ -351,6 +363,17 @@ class Training:
         """The loss and metrics of samples: a number, a list where there are metrics, or a dict.
 
         The arguments are those of `fit`; `steps` is how many batches to take, and `return_dict` asks for the dict.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.Dense(1)], seed=0)
+        >>> model.compile(fastnn.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> y = 2 * x + 1
+        >>> sorted(model.evaluate(x, y, verbose=0, return_dict=True))
+        ['loss', 'mae']
         """
         if kwargs:
             raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
@@ -454,6 +477,17 @@ class Training:
         callbacks : list, optional
         out : ndarray, optional
             Where the result goes: of its shape, C-contiguous and of the model's dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.Dense(1)], seed=0)
+        >>> model.compile(fastnn.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> y = 2 * x + 1
+        >>> model.predict(x, verbose=0).shape
+        (3, 1)
         """
         self._refuse_while_fitted()
         calls = self._calls(callbacks, verbose)
@@ -530,7 +564,20 @@ class Training:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch. Returns its loss, from before the step, and its metrics."""
+        """One step on one batch. Returns its loss, from before the step, and its metrics.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.Dense(1)], seed=0)
+        >>> model.compile(fastnn.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> y = 2 * x + 1
+        >>> first = model.train_on_batch(x, y, return_dict=True)
+        >>> bool(model.train_on_batch(x, y, return_dict=True)["loss"] < first["loss"])
+        True
+        """
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
             plan = self._need_compiled()
             if not plan.metrics and not return_dict:

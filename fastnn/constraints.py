@@ -229,10 +229,18 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(constraint: Constraint) -> dict[str, Any]:
-    """A constraint as a dict."""
+    """A constraint as a dict.
+
+    >>> serialize(MaxNorm(2.0))["config"]["max_value"]
+    2.0
+    """
     return _objects.serialize(constraint, "fastnn.constraints")
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Constraint:
-    """The constraint that `serialize` made a dict of."""
+    """The constraint that `serialize` made a dict of.
+
+    >>> deserialize({"class_name": "MaxNorm", "config": {"max_value": 2.0}}).max_value
+    2.0
+    """
     return cast("Constraint", _objects.deserialize(config, _KNOWN, custom_objects, "constraint"))

@@ -4,20 +4,74 @@ __all__ = ["DivergenceError", "FastNNError", "FormatError", "NotBuiltError", "No
 
 
 class FastNNError(Exception):
-    """The base of every error that only fastnn raises."""
+    """The base of every error that only fastnn raises.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> issubclass(fastnn.DivergenceError, fastnn.FastNNError), issubclass(fastnn.FormatError, fastnn.FastNNError)
+    (True, True)
+    """
 
 
 class FormatError(FastNNError, ValueError):
-    """A file is not what it claims to be."""
+    """A file is not what it claims to be.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "notes.txt")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("not a model")
+    ...     try:
+    ...         fastnn.load(path)
+    ...     except fastnn.FormatError as error:
+    ...         print(isinstance(error, ValueError))
+    True
+    """
 
 
 class NotBuiltError(FastNNError, RuntimeError):
-    """A model was used before its shapes were known."""
+    """A model was used before its shapes were known.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> try:
+    ...     fastnn.Sequential([fastnn.Dense(1)]).count_params()
+    ... except fastnn.NotBuiltError as error:
+    ...     print(isinstance(error, RuntimeError))
+    True
+    """
 
 
 class NotCompiledError(FastNNError, RuntimeError):
-    """A model was trained or evaluated before it had a loss."""
+    """A model was trained or evaluated before it had a loss.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> try:
+    ...     fastnn.Sequential([fastnn.Dense(1)]).fit([[0.0]], [[1.0]])
+    ... except fastnn.NotCompiledError as error:
+    ...     print(isinstance(error, RuntimeError))
+    True
+    """
 
 
 class DivergenceError(FastNNError, ArithmeticError):
-    """The loss stopped being a finite number."""
+    """The loss stopped being a finite number.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Dense(1)], seed=0)
+    >>> model.compile(fastnn.optimizers.SGD(1e30), "mse")
+    >>> try:
+    ...     model.fit([[1.0], [2.0]], [[1.0], [2.0]], epochs=5, verbose=0)
+    ... except fastnn.DivergenceError as error:
+    ...     print(isinstance(error, ArithmeticError))
+    True
+    """

@@ -40,7 +40,17 @@ Array = npt.NDArray[Any]
 
 
 def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
-    """Write arrays by name, atomically: a kill at any moment leaves the old file or the new one, whole."""
+    """Write arrays by name, atomically: a kill at any moment leaves the old file or the new one, whole.
+
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_tensors(os.path.join(folder, "two.fastnn"), {"a": np.arange(3.0)}, {"made": "here"})
+    ...     tensors, metadata = load_tensors(os.path.join(folder, "two.fastnn"))
+    >>> tensors["a"], metadata
+    (array([0., 1., 2.]), {'made': 'here'})
+    """
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     arrays = []
@@ -111,7 +121,16 @@ def _tensor(name: str, entry: Any, begin: int, end: int) -> tuple[np.dtype[Any],
 
 
 def load_tensors(path: Any) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays of a file by name, and its metadata; FormatError where it is not what it should be."""
+    """The arrays of a file by name, and its metadata; FormatError where it is not what it should be.
+
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_tensors(os.path.join(folder, "one.fastnn"), {"a": np.arange(3.0)})
+    ...     tensors, metadata = load_tensors(os.path.join(folder, "one.fastnn"))
+    >>> tensors["a"]
+    array([0., 1., 2.])
+    """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(8)
@@ -166,7 +185,17 @@ def check_overwrite(path: Any, overwrite: bool) -> None:
 
 
 def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None:
-    """Write a model: its architecture, its weights and, where it was compiled, how it learns."""
+    """Write a model: its architecture, its weights and, where it was compiled, how it learns.
+
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.Dense(1)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(model, os.path.join(folder, "model.fastnn"))
+    ...     again = load(os.path.join(folder, "model.fastnn"))
+    >>> bool((again([[1.0, 2.0]]) == model([[1.0, 2.0]])).all())
+    True
+    """
     described: dict[str, Any] = {"config": model.get_config()}
     tensors = _weights(model)
     plan = model._plan
@@ -235,6 +264,18 @@ def load(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile
         file says so.
     compile : bool
         Whether to compile the model as it was, with the optimizer's state where the file has it.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.Dense(1)], seed=0)
+    >>> model.compile("adam", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.fastnn"))
+    ...     again = fastnn.load(os.path.join(folder, "model.fastnn"))
+    >>> again.optimizer.name, again.loss.name
+    ('adam', 'mean_squared_error')
     """
     from fastnn.models import Sequential
 

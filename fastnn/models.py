@@ -27,7 +27,16 @@ __all__ = ["Perceptron", "Sequential", "load_model"]
 
 
 def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> "Sequential":
-    """`fastnn.load`, by Keras's name."""
+    """`fastnn.load`, by Keras's name.
+
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> model = Sequential([fastnn.Input((2,)), fastnn.Dense(1)], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.fastnn"))
+    ...     print(load_model(os.path.join(folder, "model.fastnn")).count_params())
+    3
+    """
     from fastnn import files
 
     return files.load(filepath, custom_objects, compile)

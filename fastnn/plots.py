@@ -35,6 +35,8 @@ Axes = Any
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 SHAPES = "osD^vP*X"
 PALE = "#BBBBBB"
+PLAIN: Mapping[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # readable over lines too
+BESIDE: Mapping[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # where a legend hides nothing
 
 
 def _axes(ax: Axes, size: tuple[float, float] = (6.4, 4.2)) -> Axes:
@@ -72,7 +74,7 @@ def _tidy(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> Axes:
 
 def _legend(ax: Axes, **options: Any) -> None:
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, **options)
+        ax.legend(**PLAIN, **options)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -89,6 +91,13 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
     log : bool
         A logarithmic scale.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> ax = plots.curves({"loss": [0.9, 0.5, 0.4], "val_loss": [1.0, 0.7, 0.8]}, log=True)
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['loss', 'loss, validation']
     """
     values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
     names = ["loss"] if names is None else [names] if isinstance(names, str) else list(names)
@@ -98,19 +107,20 @@ def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = Fals
             _validate.choice(name, "names", list(values))
     ax = _axes(ax)
     for number, name in enumerate(names):
-        for key, style, label in ((name, "-", name), (f"val_{name}", "--", f"{name}, validation")):
+        solid, dashed = ("-", "--") if number < len(COLOURS) else ("-.", ":")  # where a colour comes again
+        for key, style, label in ((name, solid, name), (f"val_{name}", dashed, f"{name}, validation")):
             if key not in values:
                 continue
             line = np.asarray(values[key], np.float64)
             # a validation that is not of each epoch belongs to later ones
-            epochs = first if len(first) == len(line) else _spread(len(line), len(values[names[0]]), first)
+            epochs = first if len(first) == len(line) else _spread(len(line), len(values[name]), first)
             marker = "o" if len(line) < 2 else ""
             ax.plot(epochs, line, style, color=_colour(number), label=label, marker=marker)
-    if log:
-        ax.set_yscale("log")
+    if log and any(np.any(np.asarray(line.get_ydata(), np.float64) > 0) for line in ax.get_lines()):
+        _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", names[0] if len(names) == 1 else "value")
-    _legend(ax)
+    _legend(ax, **(BESIDE if len(ax.get_lines()) > 4 else {}))
     return ax
 
 
@@ -122,7 +132,18 @@ def _spread(count: int, epochs: int, first: list[float]) -> npt.NDArray[np.float
 
 
 def _whole(axis: Any) -> None:
-    axis.set_major_locator(_matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_major_locator(_matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def _logarithmic(ax: Axes) -> None:
+    """A logarithmic scale whose figures are plain numbers where it spans little."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 30 * low:
+        ticker = _matplotlib("ticker")
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def lr_find(result: Any, *, ax: Axes = None) -> Axes:
@@ -133,6 +154,17 @@ def lr_find(result: Any, *, ax: Axes = None) -> Axes:
     result : RangeTest
         Of `fastnn.diagnostics.lr_find`.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> ax = plots.lr_find(fastnn.diagnostics.lr_find(model, x, y, steps=50))
+    >>> ax.get_xlabel(), ax.get_xscale()
+    ('learning rate', 'log')
     """
     ax = _axes(ax)
     ax.plot(result.rates, result.losses, color=PALE, linewidth=0.8, label="of the batches")
@@ -161,6 +193,17 @@ def gradient_flow(result: Any, *, ax: Axes = None) -> Axes:
     ----------
     result : GradientFlow or GradientMonitor
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> ax = plots.gradient_flow(fastnn.diagnostics.gradient_flow(model, x, y))
+    >>> len(ax.patches)  # a bar a layer
+    2
     """
     if hasattr(result, "history"):
         return _monitor(result, _axes(ax))
@@ -205,14 +248,15 @@ def _monitor(monitor: Any, ax: Axes) -> Axes:
     for colour, (name, figures) in zip(colours, monitor.history.items(), strict=True):
         ax.plot(epochs, figures["gradient"], color=colour, label=name, marker=marker)
     if any(value > 0 for figures in monitor.history.values() for value in figures["gradient"]):
-        ax.set_yscale("log")
+        _logarithmic(ax)
     _whole(ax.xaxis)
     _tidy(ax, "epoch", "norm of the gradient")
     if len(monitor.history) > 12:  # too many names to read: the ends of the row
         handles, labels = ax.get_legend_handles_labels()
-        ax.legend([handles[0], handles[-1]], [f"{labels[0]} (first)", f"{labels[-1]} (last)"], frameon=False)
+        ends = [f"{labels[0]} (first)", f"{labels[-1]} (last)"]
+        ax.legend([handles[0], handles[-1]], ends, **PLAIN, **BESIDE)
     else:
-        _legend(ax, fontsize="small")
+        _legend(ax, **BESIDE)
     return ax
 
 
@@ -236,6 +280,18 @@ def decision_boundary(
     names : list of str, optional
         Of the classes.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import datasets, layers, plots
+    >>> x, y = datasets.moons(100)
+    >>> model = fastnn.Sequential([layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")], seed=0)
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> history = model.fit(x, y, epochs=5, verbose=0)
+    >>> ax = plots.decision_boundary(model, x, y, names=["upper", "lower"])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['upper', 'lower']
     """
     points = np.asarray(x, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
@@ -250,27 +306,29 @@ def decision_boundary(
     label = _labels(y, len(points))
     if output.shape[1] == 1:
         middle = 0.5 if output.min() >= 0 and output.max() <= 1 else 0.0
-        given, count = (output[:, 0] > middle).astype(int), 2
-    else:
-        given, count = output.argmax(axis=1), output.shape[1]
+        output = np.concatenate([middle - output, output - middle], axis=1)
+    count = output.shape[1]
     colours = [_colour(i) for i in range(count)]
-    area = given.reshape(steps, steps)
-    levels = np.arange(count + 1) - 0.5
-    ax.contourf(across, up, area, levels=levels, cmap=_matplotlib("colors").ListedColormap(colours), alpha=0.22)
-    if area.min() < area.max():
-        ax.contour(across, up, area, levels=np.arange(count - 1) + 0.5, colors="#555555", linewidths=0.8)
+    for i in range(count):
+        others = np.delete(output, i, axis=1).max(axis=1)
+        lead = np.ma.masked_invalid(output[:, i] - others).reshape(steps, steps)  # class numbers would make stairs
+        if not lead.max() > 0:
+            continue
+        ax.contourf(across, up, lead, levels=[0, lead.max()], colors=[colours[i]], alpha=0.22, extend="max")
+        if lead.min() < 0:
+            ax.contour(across, up, lead, levels=[0], colors="#555555", linewidths=0.8)
     if y is None:
         ax.scatter(*points.T, s=18, color="#555555", edgecolor="white", linewidth=0.5)
     for i in range(count) if y is not None else ():
         name = f"class {i}" if names is None else str(names[i])
         rows = label == i
-        marker = SHAPES[i % len(SHAPES)]
+        marker = SHAPES[(i + i // len(COLOURS)) % len(SHAPES)]  # where a colour comes again, another shape
         ax.scatter(*points[rows].T, s=22, color=colours[i], marker=marker, edgecolor="white", linewidth=0.5, label=name)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.set_xlabel("$x_1$")
     ax.set_ylabel("$x_2$")
-    _legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(ax, **BESIDE)
     return ax
 
 
@@ -297,6 +355,14 @@ def network(model: Any, *, most: int = 8, ax: Axes = None) -> Axes:
     most : int
         How many units of a layer to draw.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import layers, plots
+    >>> model = fastnn.Sequential([layers.Input((2,)), layers.Dense(3, "tanh"), layers.Dense(1)], seed=0)
+    >>> [text.get_text().split() for text in plots.network(model).texts]
+    [['2', 'input'], ['3', 'tanh'], ['1', 'linear']]
     """
     from fastnn.diagnostics._symptoms import following_activation
     from fastnn.layers import Dense
@@ -357,37 +423,49 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     ----------
     value : Value
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> from fastnn.reference.autograd import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> loss = a * b + a
+    >>> loss.backward()
+    >>> len(plots.graph(loss).texts)  # a, b, their product, and the sum
+    4
     """
+    from fastnn import _graph
     from fastnn.reference import autograd
 
     order = autograd.topological_order(value)
-    corner = autograd._places(order)
+    column = _graph.columns_of(order)
+    height = _graph.heights_of(order, column)
     wide, high = autograd.BOX_WIDTH, autograd.BOX_HEIGHT
-    width = max(x for x, _ in corner.values()) + wide
-    height = max(y for _, y in corner.values()) + high
-    ax = _axes(ax, (max(4.0, width / 72), max(2.0, height / 72)))
+    step = wide + autograd.GAP_X
+    right = max(column.values()) * step + wide
+    top, bottom = max(height.values()) + high, min(height.values()) - high
+    ax = _axes(ax, (max(4.0, right / 72), max(1.8, (top - bottom) / 72)))
+    path, patches = _matplotlib("path").Path, _matplotlib("patches")
     for node in order:
-        x, y = corner[id(node)]
-        for parent in node.parents:
-            from_x, from_y = corner[id(parent)]
-            start, end = (from_x + wide, -from_y - high / 2), (x, -y - high / 2)
-            ax.annotate("", end, start, arrowprops=_arrow(x - from_x > 1.5 * (wide + autograd.GAP_X)), zorder=1)
+        for place, parent in enumerate(node.parents):
+            times = [i for i, one in enumerate(node.parents) if one is parent]  # w * w has two arrows, side by side
+            aside = 10 * (times.index(place) - (len(times) - 1) / 2)
+            stops = [(at * step, height[id(parent), at] + aside) for at in range(column[id(parent)], column[id(node)])]
+            points = _graph.way(stops, (column[id(node)] * step, height[id(node), column[id(node)]] + aside), wide)
+            codes = [path.MOVETO, *[path.CURVE4, path.CURVE4, path.CURVE4, path.LINETO] * len(stops)][:-1]
+            look = {"arrowstyle": "-|>", "color": "#777777", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0}
+            ax.add_patch(patches.FancyArrowPatch(path=path(points, codes), fill=False, zorder=1, **look))
+    for node in order:
+        x, y = column[id(node)] * step, height[id(node), column[id(node)]]
         look = {"facecolor": "#FFFFFF" if node.parents else "#E8F1F8", "edgecolor": "#333333", "zorder": 2}
         corners = "round,pad=0,rounding_size=6"
-        ax.add_patch(_matplotlib("patches").FancyBboxPatch((x, -y - high), wide, high, boxstyle=corners, **look))
-        text = "\n".join(autograd._lines(node))
-        ax.text(x + wide / 2, -y - high / 2, text, ha="center", va="center", fontsize=9, zorder=3)
-    ax.set_xlim(0, width + 12)
-    ax.set_ylim(-height - 12, autograd.GAP_Y)
+        ax.add_patch(patches.FancyBboxPatch((x, y - high / 2), wide, high, boxstyle=corners, **look))
+        ax.text(x + wide / 2, y, "\n".join(autograd._lines(node)), ha="center", va="center", fontsize=9, zorder=3)
+    ax.set_xlim(-12, right + 12)
+    ax.set_ylim(bottom, top)
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
-
-
-def _arrow(far: bool) -> dict[str, Any]:
-    """From one node to the next, or over those in between."""
-    bend = "arc3,rad=-0.4" if far else "arc3"
-    return {"arrowstyle": "-|>", "color": "#777777", "shrinkA": 0, "shrinkB": 0, "connectionstyle": bend}
 
 
 # ------------------------------------------------------------------------------------------------------------- formulas
@@ -412,6 +490,13 @@ def activations(
     derivatives : bool
         Whether to draw them.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> ax = plots.activations(["sigmoid", "tanh"], low=-6, high=6)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['sigmoid', 'tanh', 'derivatives']
     """
     names = [names] if isinstance(names, str) else list(names)
     known = [name for name in functions.names() if not functions.TABLE[name].rowwise]
@@ -420,20 +505,25 @@ def activations(
     low, high = _validate.number(low, "low"), _validate.number(high, "high", above=low)
     ax = _axes(ax)
     x = np.linspace(low, high, 2001)
+    drawn = []
     for number, name in enumerate(names):
         colour = _colour(number)
         steps = {"drawstyle": "steps-mid"} if name == "step" else {}
-        ax.plot(x, functions.get(name)(x), color=colour, linewidth=2, label=name, **steps)
+        drawn += ax.plot(x, functions.get(name)(x), color=colour, linewidth=2, label=name, **steps)
         if derivatives:
-            ax.plot(x, functions.derivative(name)(x), color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
+            slopes = functions.derivative(name)(x)
+            drawn += ax.plot(x, slopes, color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
     if derivatives:
         ax.plot([], [], color="#555555", linewidth=1.3, linestyle=(0, (4, 2)), label="derivatives")
     for line in (ax.axhline, ax.axvline):
         line(0, color="#999999", linewidth=0.8, zorder=0)
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, low), min(top, high))
+    values = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in drawn])
+    values = values[(values >= low) & (values <= high)]  # what grows fast would flatten the rest
+    if len(values):
+        room = 0.05 * (float(np.ptp(values)) or 1.0)
+        ax.set_ylim(values.min() - room, values.max() + room)
     _tidy(ax, "x", "")
-    _legend(ax, loc="upper left")
+    _legend(ax, **BESIDE)
     return ax
 
 
@@ -458,6 +548,12 @@ def losses(
     derivatives : bool
         Whether to draw d loss / d prediction, as dashed lines of the same colour.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> plots.losses(["hinge", "squared_hinge"], target=1).get_xlabel()
+    'prediction, for a target of 1'
     """
     given = [names] if isinstance(names, (str, kinds.Loss)) else list(names)
     low, high = _validate.number(low, "low"), _validate.number(high, "high", above=low)
@@ -510,6 +606,14 @@ def descent_path(
     levels : int
         How many lines of equal height.
     ax : Axes, optional
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> way = [[1.0, 1.0], [0.6, 0.2], [0.36, 0.04]]  # of gradient descent at a rate of 0.2
+    >>> ax = plots.descent_path(lambda a, b: a**2 + 2 * b**2, {"plain": way})
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('$w_1$', '$w_2$')
     """
     ways = {str(name): np.asarray(path, np.float64) for name, path in paths.items()}
     for name, way in ways.items():
@@ -528,7 +632,7 @@ def descent_path(
     heights = np.asarray(surface(a, b), np.float64)
     lines = _heights(heights, levels)
     ax.contourf(a, b, heights, levels=lines, cmap="Greys", alpha=0.35, extend="both")
-    ax.contour(a, b, heights, levels=lines, colors="#999999", linewidths=0.6)
+    ax.contour(a, b, heights, levels=lines, colors="#999999", linewidths=0.6, linestyles="solid")
     for number, (name, way) in enumerate(ways.items()):
         colour = _colour(number)
         marker = "." if len(way) <= 60 else ""

@@ -212,10 +212,18 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(regularizer: Regularizer) -> dict[str, Any]:
-    """A regularizer as a dict."""
+    """A regularizer as a dict.
+
+    >>> serialize(L2(0.5))["config"]
+    {'l2': 0.5}
+    """
     return _objects.serialize(regularizer, "fastnn.regularizers")
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Regularizer:
-    """The regularizer that `serialize` made a dict of."""
+    """The regularizer that `serialize` made a dict of.
+
+    >>> deserialize({"class_name": "L2", "config": {"l2": 0.5}}).l2
+    0.5
+    """
     return cast("Regularizer", _objects.deserialize(config, _KNOWN, custom_objects, "regularizer"))

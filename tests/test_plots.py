@@ -13,6 +13,8 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.collections import PathCollection
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 import fastnn
 from fastnn import callbacks, datasets, diagnostics, layers, plots
@@ -58,6 +60,22 @@ def test_curves_of_a_validation_now_and_then(model):
     history = model[0].fit(*model[1:], epochs=6, verbose=0, validation_split=0.2, validation_freq=2)
     np.testing.assert_array_equal(lines(plots.curves(history))["loss, validation"].get_xdata(), [2, 4, 6])
     np.testing.assert_array_equal(lines(plots.curves({"loss": [3.0]}))["loss"].get_xdata(), [1])
+    runs = plots.curves({"long": [4.0, 3.0, 2.0, 1.0], "stopped": [4.0, 3.0]}, ["long", "stopped"])
+    np.testing.assert_array_equal(lines(runs)["stopped"].get_xdata(), [1, 2])  # two runs, of which one was shorter
+
+
+def test_a_logarithmic_scale_of_little_has_plain_figures():
+    ax = plots.curves({"loss": [0.9, 0.4, 0.15]}, log=True)
+    ax.figure.canvas.draw()
+    labels = {text.get_text() for text in ax.get_yticklabels()}
+    assert plots.curves({"loss": [0.0, 0.0]}, log=True).get_yscale() == "linear"  # nothing has a logarithm
+    assert {"0.2", "0.5"} <= labels and not any("times" in text.get_text() for text in ax.get_yticklabels(which="both"))
+
+
+def test_activations_that_grow_fast_do_not_flatten_the_rest():
+    bottom, top = plots.activations(["exponential", "tanh"]).get_ylim()
+    assert -1.5 < bottom < -1 and 3.5 < top < 5
+    assert plots.activations("sigmoid").get_ylim()[0] > -0.2
 
 
 def test_given_axes_are_drawn_into(model):
@@ -135,16 +153,25 @@ def test_the_boundary_is_where_the_answer_changes(function):
     places = np.concatenate([path.vertices for path in contour.get_paths()])
     np.testing.assert_allclose(places[:, 0], 1, atol=0.02)
     assert legend(ax)[:2] == ["left", "right"]
-    drawn = [np.asarray(c.get_offsets()) for c in ax.collections[2:4]]
+    drawn = [np.asarray(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)]
     np.testing.assert_array_equal(drawn[0], x[[0, 2]])
     np.testing.assert_array_equal(drawn[1], x[[1, 3]])
+
+
+def test_classes_are_told_apart_where_colours_come_again():
+    x = np.stack([np.arange(16.0), np.zeros(16)], axis=1)
+    ax = plots.decision_boundary(lambda points: -np.abs(points[:, :1] - np.arange(16)), x, np.arange(16), steps=40)
+    dots = [c for c in ax.collections if isinstance(c, PathCollection)]
+    looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in dots}
+    assert len(looks) == len(dots) == 16
 
 
 def test_labels_of_several_kinds(model):
     x = np.array([[0.0, 0.0], [2.0, 2.0]])
     for y in ([-1, 1], [[0], [1]], np.eye(2)):
         ax = plots.decision_boundary(score, x, y, steps=5)
-        np.testing.assert_array_equal(np.asarray(ax.collections[2].get_offsets()), x[:1])
+        first = next(c for c in ax.collections if isinstance(c, PathCollection))
+        np.testing.assert_array_equal(np.asarray(first.get_offsets()), x[:1])
     assert plots.decision_boundary(model[0], model[1], steps=5).get_legend() is None
     with pytest.raises(ValueError, match="x: expected points of the plane"):
         plots.decision_boundary(score, np.zeros((3, 3)))
@@ -218,7 +245,32 @@ def test_graph():
         "a\ndata 2\ngrad 16", "b\ndata -3\ngrad -16", "(*)\ndata -6\ngrad -8", "(+)\ndata -4\ngrad -8",
         "(^2)\ndata 16\ngrad 1",
     ])  # fmt: skip
-    assert len(ax.texts) - len(boxes) == 5  # an arrow for each parent: a is one twice
+    assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == 5  # one for each parent: a is one twice
+
+
+@pytest.mark.parametrize("graph", ["a value used twice", "a network", "one alone"])
+def test_no_arrow_of_a_graph_passes_through_a_box(graph):
+    w = autograd.Value(3, "w")
+    if graph == "a network":
+        value = (autograd.MLP([2, 3, 1], seed=1)([0.5, -1.0])[0] - w) ** 2 + w
+    else:
+        value = (w * w).tanh() * w + w if graph == "a value used twice" else w
+    ax = plots.graph(value)
+    boxes = np.array([patch.get_bbox().extents for patch in ax.patches if isinstance(patch, FancyBboxPatch)])
+    arrows = [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
+    order = autograd.topological_order(value)
+    assert len(boxes) == len(order) and len(arrows) == sum(len(node.parents) for node in order)
+    for arrow in arrows:
+        (way,) = arrow._path_original.to_polygons(closed_only=False)  # curves as many short lines
+        assert len(way) > 3
+        for left, bottom, right, top in boxes:
+            within = (way[:, 0] > left + 1) & (way[:, 0] < right - 1) & (way[:, 1] > bottom) & (way[:, 1] < top)
+            assert not within.any()
+    for i, (left, bottom, right, top) in enumerate(boxes):
+        apart = (boxes[:, 0] >= right) | (boxes[:, 2] <= left) | (boxes[:, 1] >= top) | (boxes[:, 3] <= bottom)
+        assert apart.sum() == len(boxes) - 1 and not apart[i]
+    starts = [arrow._path_original.vertices[0] for arrow in arrows]
+    assert len({tuple(np.round(start, 6)) for start in starts}) >= len({id(p) for n in order for p in n.parents})
 
 
 def test_every_function_is_drawn_to_the_end(model, tmp_path):

@@ -39,6 +39,21 @@ class BackupAndRestore(Callback):
     There is one file, which is replaced as a whole: whenever the process is killed, the last state or the one before is
     there. It is called last, wherever it is in the list. A file that is damaged nonetheless, as by a disk, raises
     FormatError.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> from fastnn import callbacks, layers
+    >>> def program(folder, epochs):
+    ...     model = fastnn.Sequential([layers.Dense(1)], seed=0)
+    ...     model.compile("sgd", "mse")
+    ...     keep = callbacks.BackupAndRestore(os.path.join(folder, "backup"), delete_checkpoint=False)
+    ...     return model.fit([[0.0], [1.0]], [[1.0], [3.0]], epochs=epochs, verbose=0, callbacks=[keep])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first, second = program(folder, 2), program(folder, 4)  # as if the first had been interrupted
+    >>> second.epoch, second.history["loss"][:2] == first.history["loss"]
+    ([0, 1, 2, 3], True)
     """
 
     _last: ClassVar[bool] = True

@@ -359,6 +359,21 @@ class ModelCheckpoint(MonitorCallback):
         Save at the end of each epoch, or every so many batches.
     initial_value_threshold : float, optional
         What the first value that is saved must be better than, with save_best_only.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> from fastnn import callbacks, layers
+    >>> model = fastnn.Sequential([layers.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> x, y = [[0.0], [1.0]], [[1.0], [3.0]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep = callbacks.ModelCheckpoint(os.path.join(folder, "best.fastnn"), monitor="loss", save_best_only=True)
+    ...     history = model.fit(x, y, epochs=3, verbose=0, callbacks=[keep])
+    ...     best = fastnn.load(os.path.join(folder, "best.fastnn"))
+    >>> bool((best(x) == model(x)).all())  # the loss fell in each epoch
+    True
     """
 
     def __init__(

@@ -108,6 +108,21 @@ class CSVLogger(Callback):
     The columns are "epoch" and the names of the first epoch's logs in alphabetical order. Where there was no
     validation in the first epoch there are columns for it all the same; what an epoch has not is "NA". A row is in the
     file as soon as its epoch is over.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> from fastnn import callbacks, layers
+    >>> model = fastnn.Sequential([layers.Dense(1)], seed=0)
+    >>> model.compile("sgd", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "log.csv")
+    ...     history = model.fit([[0.0]], [[1.0]], epochs=2, verbose=0, callbacks=[callbacks.CSVLogger(path)])
+    ...     with open(path) as file:
+    ...         lines = file.read().splitlines()
+    >>> lines[0], len(lines)
+    ('epoch,loss,val_loss', 3)
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
@@ -237,6 +252,19 @@ class SwapEMAWeights(Callback):
     swap_on_epoch : bool
         Swap at the end of each epoch, and back at the beginning of the next, so that callbacks that come later in the
         list, as ModelCheckpoint, see the averages.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import callbacks, layers, optimizers
+    >>> x, y = [[0.0], [1.0]], [[1.0], [3.0]]
+    >>> def last_loss(also):
+    ...     model = fastnn.Sequential([layers.Dense(1)], seed=0)
+    ...     model.compile(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), "mse")
+    ...     fitted = model.fit(x, y, epochs=3, verbose=0, validation_data=(x, y), callbacks=also)
+    ...     return fitted.history["val_loss"][-1]
+    >>> last_loss([]) < last_loss([callbacks.SwapEMAWeights()])  # so early, the averages lag behind
+    True
     """
 
     def __init__(self, swap_on_epoch: bool = False) -> None:

@@ -40,12 +40,20 @@ _CLASSES = {name: globals()[name] for name in __all__ if isinstance(globals().ge
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
-    """A layer as a dict that `deserialize` turns back into its like."""
+    """A layer as a dict that `deserialize` turns back into its like.
+
+    >>> serialize(Dense(3))["config"]["units"]
+    3
+    """
     return _objects.serialize(layer, "fastnn.layers")
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """The layer that a dict of `serialize` describes."""
+    """The layer that a dict of `serialize` describes.
+
+    >>> deserialize({"class_name": "Dropout", "config": {"rate": 0.5}}).rate
+    0.5
+    """
     if custom_objects and isinstance(config, Mapping) and isinstance(config.get("config"), Mapping):
         key = {"Residual": "layers", "Parallel": "branches"}.get(str(config.get("class_name")))
         inside = config["config"]

@@ -60,6 +60,8 @@ class _Branching(Layer):
 class Residual(_Branching):
     """x + f(x), f being the layers one after the other; or P(x) + f(x).
 
+    Shapes: as x; with a projection, as f makes them.
+
     Parameters
     ----------
     layers : list of Layer
@@ -119,6 +121,8 @@ class Residual(_Branching):
 
 class Parallel(_Branching):
     """Several branches from one input, added up or side by side along the last axis.
+
+    f_1(x) + f_2(x) + ..., or side by side. Shapes: as the branches make them; side by side, their last axes add up.
 
     Parameters
     ----------

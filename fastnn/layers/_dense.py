@@ -95,6 +95,8 @@ class PythonActivation:
 class Dense(Layer):
     """activation(x W + b) along the last axis.
 
+    Shapes: (N, ..., inputs) to (N, ..., units); half of that for glu.
+
     Parameters
     ----------
     units : int
@@ -201,6 +203,8 @@ class Dense(Layer):
 class Activation(Layer):
     """An activation as a layer.
 
+    f(x). Shapes: as f makes them: those of x, but for glu, which halves the last axis.
+
     Parameters
     ----------
     activation : str or function
@@ -242,6 +246,8 @@ class _Parametric(Layer):
 class ReLU(_Parametric):
     """max(x, 0); in general ``max_value`` above, and ``negative_slope (x - threshold)`` below the threshold.
 
+    Shapes: as x.
+
     Examples
     --------
     >>> from fastnn.layers import ReLU
@@ -270,6 +276,8 @@ class ReLU(_Parametric):
 class LeakyReLU(_Parametric):
     """x where x > 0, else negative_slope x.
 
+    Shapes: as x.
+
     Examples
     --------
     >>> from fastnn.layers import LeakyReLU
@@ -288,6 +296,8 @@ class LeakyReLU(_Parametric):
 class ELU(_Parametric):
     """x where x > 0, else alpha (exp(x) - 1).
 
+    Shapes: as x.
+
     Examples
     --------
     >>> from fastnn.layers import ELU
@@ -305,6 +315,8 @@ class ELU(_Parametric):
 
 class Softmax(_Parametric):
     """exp(x_i) / sum exp(x_j) along the last axis, or another, or over several.
+
+    Shapes: as x.
 
     Examples
     --------
@@ -332,6 +344,8 @@ class Softmax(_Parametric):
 
 class PReLU(Layer):
     """x where x > 0, else alpha x, with an alpha that is learned for each element of a sample.
+
+    Shapes: as x; alpha is that of a sample, with 1 along shared axes.
 
     Parameters
     ----------
@@ -388,6 +402,8 @@ class PReLU(Layer):
 
 class Embedding(Layer):
     """Rows of a table of weights by their numbers: whole numbers (N, T) give (N, T, output_dim).
+
+    Shapes: (N, ...) to (N, ..., output_dim); the table is (input_dim, output_dim).
 
     Parameters
     ----------

@@ -31,6 +31,8 @@ class _Random(Layer):
 class Dropout(_Random):
     """In training, x / (1 - rate), or 0 for the elements that are dropped; otherwise x.
 
+    Shapes: as x.
+
     Parameters
     ----------
     rate : float
@@ -91,6 +93,8 @@ class Dropout(_Random):
 
 class GaussianNoise(_Random):
     """In training, x plus normal noise; otherwise x.
+
+    x + stddev z, z standard normal. Shapes: as x.
 
     Parameters
     ----------
@@ -158,6 +162,9 @@ class BatchNormalization(_Normalizing):
 
     In training by the batch's own mean and (biased) variance, which move the moving ones; otherwise, and always where
     the layer is frozen, by the moving ones.
+
+    gamma (x - mean) / sqrt(variance + epsilon) + beta. Shapes: as x; gamma, beta and both moving statistics have the
+    length of the axis.
 
     Parameters
     ----------
@@ -238,6 +245,8 @@ class BatchNormalization(_Normalizing):
 
 class LayerNormalization(_Normalizing):
     """Each row normalised by its own mean and variance, then scaled and shifted.
+
+    gamma (x - mean) / sqrt(variance + epsilon) + beta. Shapes: as x; gamma and beta have the shape of the axes.
 
     Parameters
     ----------

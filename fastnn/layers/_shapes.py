@@ -16,7 +16,16 @@ PIECE = 1 << 20  # elements that adapt looks at at a time
 
 
 class InputLayer(Layer):
-    """The shape of a sample: what `Input` makes."""
+    """The shape of a sample: what `Input` makes.
+
+    Shapes: as x.
+
+    Examples
+    --------
+    >>> from fastnn.layers import Input
+    >>> Input((3,)).shape
+    (None, 3)
+    """
 
     def __init__(
         self,
@@ -67,6 +76,8 @@ def Input(  # noqa: N802
 class Flatten(Layer):
     """All axes of a sample as one.
 
+    Shapes: (N, a, b, ...) to (N, a b ...).
+
     Examples
     --------
     >>> import numpy as np
@@ -89,6 +100,8 @@ class Flatten(Layer):
 
 class Reshape(Layer):
     """Each sample in another shape, of as many elements.
+
+    Shapes: (N, ...) to (N, ``*target_shape``).
 
     Parameters
     ----------
@@ -173,6 +186,8 @@ class _Affine(Layer):
 class Rescaling(_Affine):
     """x * scale + offset.
 
+    Shapes: as x.
+
     Parameters
     ----------
     scale, offset : float or list of float
@@ -209,6 +224,8 @@ def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
 
 class Normalization(_Affine):
     """(x - mean) / sqrt(variance), by statistics that are given or that `adapt` takes from data.
+
+    The divisor is at least 1e-7. Shapes: as x.
 
     Parameters
     ----------

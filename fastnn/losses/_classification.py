@@ -53,6 +53,8 @@ class _OneHotCrossentropy(_Crossentropy):
 class BinaryCrossentropy(_Crossentropy):
     """mean -(y log p + (1 - y) log(1 - p)) over the last axis; from a logit z, max(z, 0) - z y + log(1 + e^-|z|).
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Parameters
     ----------
     from_logits : bool
@@ -92,6 +94,8 @@ class BinaryFocalCrossentropy(_Crossentropy):
     """mean a (1 - p_t)^gamma H(y, p) over the last axis, p_t = y p + (1 - y)(1 - p), H the binary cross-entropy.
 
     a is y alpha + (1 - y)(1 - alpha) with class balancing, and 1 without.
+
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
 
     Parameters
     ----------
@@ -137,6 +141,8 @@ class BinaryFocalCrossentropy(_Crossentropy):
 class CategoricalCrossentropy(_OneHotCrossentropy):
     """-sum_k y_k log o_k, where o = p / sum p; from logits z, sum_k y_k (logsumexp(z) - z_k). y is one-hot.
 
+    Shapes: y_true and y_pred (N, ..., K), a loss for each of (N, ...).
+
     Parameters
     ----------
     from_logits : bool
@@ -169,6 +175,8 @@ class CategoricalCrossentropy(_OneHotCrossentropy):
 
 class CategoricalFocalCrossentropy(_OneHotCrossentropy):
     """-sum_k alpha (1 - o_k)^gamma y_k log o_k, where o = p / sum p, clipped, and p = softmax(z) from logits.
+
+    Shapes: y_true and y_pred (N, ..., K), a loss for each of (N, ...).
 
     Parameters
     ----------
@@ -206,6 +214,8 @@ class CategoricalFocalCrossentropy(_OneHotCrossentropy):
 
 class SparseCategoricalCrossentropy(TableLoss):
     """-log o_y of the class number y, where o = p / sum p; from logits z, logsumexp(z) - z_y.
+
+    Shapes: y_true (N, ...) or (N, ..., 1), y_pred (N, ..., K), a loss for each of (N, ...).
 
     Parameters
     ----------
@@ -259,6 +269,8 @@ class SparseCategoricalCrossentropy(TableLoss):
 class KLDivergence(TableLoss):
     """sum_k y_k log(y_k / p_k) over the last axis, both clipped to [1e-7, 1]: how far p is from the distribution y.
 
+    Shapes: y_true and y_pred (N, ..., K), a loss for each of (N, ...).
+
     Examples
     --------
     >>> round(KLDivergence()([[0.7, 0.2, 0.1]], [[0.6, 0.3, 0.1]]), 6)
@@ -275,6 +287,8 @@ class KLDivergence(TableLoss):
 
 class Hinge(TableLoss):
     """mean max(0, 1 - y p) over the last axis, labels y = -1 or +1, where 0 means -1.
+
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
 
     Examples
     --------
@@ -296,6 +310,8 @@ class Hinge(TableLoss):
 class SquaredHinge(TableLoss):
     """mean max(0, 1 - y p)^2 over the last axis, labels y = -1 or +1, where 0 means -1.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> SquaredHinge()([[1]], [[-0.5]])
@@ -315,6 +331,8 @@ class SquaredHinge(TableLoss):
 
 class CategoricalHinge(TableLoss):
     """max(0, 1 + max_k (1 - y_k) p_k - sum_k y_k p_k) for one-hot y: the right score, one above every other.
+
+    Shapes: y_true and y_pred (N, ..., K), a loss for each of (N, ...).
 
     Examples
     --------

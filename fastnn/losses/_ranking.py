@@ -19,6 +19,8 @@ class Contrastive(TableLoss):
     y_pred holds pairs of embeddings, shape (N, 2, d), with d = |a - b|, or distances, shape (N,) or (N, 1). Where two
     embeddings are equal, the gradient is 0.
 
+    Shapes: y_true (N,), a loss for each pair, (N,).
+
     Parameters
     ----------
     margin : float
@@ -66,6 +68,8 @@ class Triplet(TableLoss):
     is a batch of embeddings, shape (N, d), y_true their labels, and the triplets are found: the loss of sample i is the
     mean over those of which it is the anchor. A sample that no other shares its label with, or that all do, is no
     anchor, and does not count in the mean.
+
+    Shapes: a loss for each triplet, or with mining for each anchor, (N,).
 
     Parameters
     ----------
@@ -118,6 +122,8 @@ class Triplet(TableLoss):
 
 class MarginRanking(TableLoss):
     """max(0, -y (s1 - s2) + margin) of two scores, shape (N, 2); y = +1 if the first should be higher, else -1.
+
+    Shapes: y_true (N,) or (N, 1), y_pred (N, 2), a loss for each pair, (N,).
 
     Parameters
     ----------

@@ -11,6 +11,8 @@ REDUCTION = "sum_over_batch_size"
 class MeanSquaredError(TableLoss):
     """mean (p - y)^2 over the last axis; gradient 2 (p - y) / n.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])
@@ -33,6 +35,8 @@ class MeanSquaredError(TableLoss):
 class HalfMeanSquaredError(TableLoss):
     """mean (p - y)^2 / 2 over the last axis; gradient (p - y) / n.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> HalfMeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])
@@ -53,6 +57,8 @@ class HalfMeanSquaredError(TableLoss):
 class MeanAbsoluteError(TableLoss):
     """mean |p - y| over the last axis; gradient sign(p - y) / n, 0 where p = y.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> MeanAbsoluteError()([[0.0, 1.0]], [[2.0, 1.0]])
@@ -72,6 +78,8 @@ class MeanAbsoluteError(TableLoss):
 
 class Huber(TableLoss):
     """With e = p - y: e^2 / 2 where |e| <= delta, delta |e| - delta^2 / 2 elsewhere, and the mean over the last axis.
+
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
 
     Parameters
     ----------
@@ -101,6 +109,8 @@ class Huber(TableLoss):
 class SmoothL1(TableLoss):
     """Huber's loss over beta: with e = p - y, e^2 / (2 beta) where |e| <= beta, |e| - beta / 2 elsewhere.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Parameters
     ----------
     beta : float
@@ -129,6 +139,8 @@ class SmoothL1(TableLoss):
 class LogCosh(TableLoss):
     """mean log cosh(p - y) over the last axis; gradient tanh(p - y) / n.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> round(LogCosh()([[0.0]], [[1.0]]), 6)
@@ -145,6 +157,8 @@ class LogCosh(TableLoss):
 
 class MeanAbsolutePercentageError(TableLoss):
     """mean 100 |p - y| / max(|y|, 1e-7) over the last axis.
+
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
 
     Examples
     --------
@@ -166,6 +180,8 @@ class MeanAbsolutePercentageError(TableLoss):
 class MeanSquaredLogarithmicError(TableLoss):
     """mean (log(1 + p) - log(1 + y))^2 over the last axis, p and y at least 1e-7.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> round(MeanSquaredLogarithmicError()([[1.0]], [[3.0]]), 6)
@@ -186,6 +202,8 @@ class MeanSquaredLogarithmicError(TableLoss):
 class Poisson(TableLoss):
     """mean p - y log(p + 1e-7) over the last axis: counts y against rates p > 0.
 
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
+
     Examples
     --------
     >>> round(Poisson()([[2.0]], [[1.0]]), 6)
@@ -202,6 +220,8 @@ class Poisson(TableLoss):
 
 class CosineSimilarity(TableLoss):
     """-(y / |y|) . (p / |p|) along an axis: -1 for the same direction, 0 for a right angle, 1 for the opposite.
+
+    Shapes: y_true and y_pred (N, ..., n), a loss for each of (N, ...).
 
     Parameters
     ----------

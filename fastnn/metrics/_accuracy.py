@@ -258,15 +258,27 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """1 where the largest of a row of y_pred is that of the class number y_true, else 0."""
+    """1 where the largest of a row of y_pred is that of the class number y_true, else 0.
+
+    >>> sparse_categorical_accuracy([1, 1], [[0.2, 0.8], [0.7, 0.3]])
+    array([1., 0.])
+    """
     return _of_rows(SparseCategoricalAccuracy(), y_true, y_pred)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
-    """1 where fewer than k of a row of y_pred are above that of the true class, else 0; y_true is one-hot."""
+    """1 where fewer than k of a row of y_pred are above that of the true class, else 0; y_true is one-hot.
+
+    >>> top_k_categorical_accuracy([[0, 0, 1], [0, 0, 1]], [[0.1, 0.6, 0.3], [0.5, 0.4, 0.1]], k=2)
+    array([1., 0.])
+    """
     return _of_rows(TopKCategoricalAccuracy(k), y_true, y_pred)
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
-    """1 where fewer than k of a row of y_pred are above that of the class number y_true, else 0."""
+    """1 where fewer than k of a row of y_pred are above that of the class number y_true, else 0.
+
+    >>> sparse_top_k_categorical_accuracy([2, 2], [[0.1, 0.6, 0.3], [0.5, 0.4, 0.1]], k=2)
+    array([1., 0.])
+    """
     return _of_rows(SparseTopKCategoricalAccuracy(k, from_sorted_ids=from_sorted_ids), y_true, y_pred)

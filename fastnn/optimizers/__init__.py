@@ -46,7 +46,11 @@ _KNOWN: dict[str, type] = {
 
 
 def names() -> list[str]:
-    """The names that `get` takes."""
+    """The names that `get` takes.
+
+    >>> "adam" in names()
+    True
+    """
     return [name.lower() for name in _KNOWN]
 
 
@@ -66,10 +70,18 @@ def get(identifier: Any) -> Optimizer | None:
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer's configuration, without its state, as a dict."""
+    """An optimizer's configuration, without its state, as a dict.
+
+    >>> serialize(SGD(0.5))["class_name"], serialize(SGD(0.5))["config"]["learning_rate"]
+    ('SGD', 0.5)
+    """
     return _objects.serialize(optimizer, "fastnn.optimizers")
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
-    """The optimizer that `serialize`, or Keras's, made a dict of."""
+    """The optimizer that `serialize`, or Keras's, made a dict of.
+
+    >>> deserialize({"class_name": "Adam", "config": {"learning_rate": 0.5}}).learning_rate
+    0.5
+    """
     return cast("Optimizer", _objects.deserialize(config, _KNOWN, custom_objects, "optimizer"))

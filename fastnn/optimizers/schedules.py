@@ -510,10 +510,18 @@ _KNOWN: dict[str, type] = {
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """A schedule as a dict."""
+    """A schedule as a dict.
+
+    >>> serialize(CosineDecay(0.1, 100))["class_name"]
+    'CosineDecay'
+    """
     return _objects.serialize(learning_rate_schedule, "fastnn.optimizers.schedules")
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
-    """The schedule that `serialize` made a dict of."""
+    """The schedule that `serialize` made a dict of.
+
+    >>> deserialize({"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1, "decay_steps": 100}})(0)
+    0.1
+    """
     return cast("LearningRateSchedule", _objects.deserialize(config, _KNOWN, custom_objects, "learning_rate"))

@@ -1,0 +1,59 @@
+"""What the first weights do: zeros, equal ones, tiny ones, huge ones, and such as Glorot asks for.
+
+python examples/initial_weights.py [picture.png]
+"""
+
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+
+import fastnn
+from fastnn import datasets, initializers, layers, optimizers, plots
+
+STARTS = {
+    "zeros": "zeros",
+    "equal: 0.5": initializers.Constant(0.5),
+    "tiny: sigma 0.001": initializers.RandomNormal(stddev=0.001),
+    "huge: sigma 10": initializers.RandomNormal(stddev=10.0),
+    "Glorot": "glorot_uniform",
+}
+
+
+def network(start, depth=4, units=16):
+    """Layers of tanh, all weights drawn alike."""
+    stack = [layers.Dense(units, "tanh", kernel_initializer=start) for _ in range(depth)]
+    model = fastnn.Sequential([*stack, layers.Dense(1, "sigmoid", kernel_initializer=start)], seed=0)
+    model.compile(optimizers.SGD(0.1), "binary_crossentropy")
+    model.build((None, 2))
+    return model
+
+
+def outputs(model, x):
+    """What each hidden layer puts out."""
+    found = []
+    for layer in model.layers[:-1]:
+        found.append(layer(x if not found else found[-1]))
+    return found
+
+
+def main(picture=None):
+    x, y = datasets.moons(400, noise=0.1)
+    print(f"{'first weights':20}{'spread of layers 1, 4':>22}{'|tanh| > 0.99':>15}{'different units':>18}{'loss':>8}")
+    losses = {}
+    for name, start in STARTS.items():
+        model = network(start)
+        first, *_, last = outputs(model, x)
+        flat = np.mean(np.abs(first) > 0.99)
+        losses[name] = model.fit(x, y, epochs=100, verbose=0).history["loss"]
+        different = len(np.unique(model.layers[0].kernel, axis=1).T)
+        print(f"{name:20}{first.std():13.1e}, {last.std():7.1e}{flat:15.0%}{different:12} of 16{losses[name][-1]:8.3f}")
+    print("Half the answers right by chance is a loss of log 2 = 0.693.")
+    if picture and find_spec("matplotlib"):
+        ax = plots.curves(losses, list(losses))
+        ax.set(ylabel="loss", title="five ways to begin", ylim=(0, 1.5))
+        ax.figure.savefig(picture)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
