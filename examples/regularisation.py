@@ -33,7 +33,7 @@ def network(way, seed):
 def trained(way, seed):
     """Epoch by epoch the error on samples held out; and at the end: on those seen, on a test set, sum of |weights|."""
     seen, held_out, test = samples(24, seed), samples(100, 100 + seed), samples(500, 200 + seed)
-    stop = callbacks.EarlyStopping("val_mse", mode="min", patience=100, restore_best_weights=True)
+    stop = callbacks.EarlyStopping("val_mse", patience=100, restore_best_weights=True)
     model, also = network(way, seed), [stop] if way == "early stopping" else []
     history = model.fit(*seen, epochs=1500, validation_data=held_out, verbose=0, callbacks=also).history["val_mse"]
     errors = [model.evaluate(*pair, verbose=0, return_dict=True)["mse"] for pair in (seen, test)]

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import _archive, callbacks, errors, optimizers
 from fastnn.callbacks import (
     BackupAndRestore,
@@ -289,6 +290,34 @@ def test_a_metric_without_direction_asks_for_mode():
     stopping.set_model(Model())
     with pytest.raises(ValueError, match=r"monitor='val_score'.*mode='max' or mode='min'"):
         stopping.on_epoch_end(0, {"val_score": 1.0})
+
+
+@pytest.mark.parametrize(("metric", "more"), [("accuracy", True), ("auc", True), ("mse", False), ("mae", False)])
+@pytest.mark.parametrize("validates", [True, False])
+def test_the_metrics_of_a_fit_say_what_is_better(metric, more, validates):
+    """Each callback that watches a number takes a model's metric by its name, and knows its best epoch."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    model = fastnn.Sequential([fastnn.layers.Dense(1, "sigmoid")], seed=0)
+    model.compile("adam", "binary_crossentropy", metrics=[metric])
+    name = f"val_{metric}" if validates else metric
+    watching = [EarlyStopping(name), ReduceLROnPlateau(name)]
+    model.fit(
+        x, x[:, 0] > 0, epochs=2, verbose=0, callbacks=watching, validation_data=(x, x[:, 0] > 0) if validates else None
+    )
+    assert [callback._find_direction() for callback in watching] == [more, more]
+
+
+def test_metrics_say_what_keras_says_of_them():
+    keras = pytest.importorskip("keras")
+    compared = 0
+    for name in fastnn.metrics.__all__:
+        ours, theirs = getattr(fastnn.metrics, name), getattr(keras.metrics, name, None)
+        if isinstance(ours, type) and theirs is not None:
+            found = re.search(r'_direction = "(up|down)"', inspect.getsource(theirs.__init__))
+            if found and name != "MeanMetricWrapper":  # of any function, which need not be a loss
+                assert ours._direction == found[1], name
+                compared += 1
+    assert compared > 15
 
 
 def test_schedule_must_give_a_float():

@@ -98,6 +98,7 @@ class Metric:
     """
 
     _options: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments beyond name and dtype
+    _direction: ClassVar[str | None] = None  # "up" where more is better, "down" where less is
 
     def __init__(self, dtype: npt.DTypeLike | None = None, name: str | None = None) -> None:
         self.name = name or _objects.snake_case(type(self).__name__)
@@ -346,6 +347,7 @@ class RowMetric(Mean):
 class KindMetric(RowMetric):
     """A metric that is a row of _core.metrics.ROWS."""
 
+    _direction = "up"
     _row_name: ClassVar[str]
 
     def _native(self) -> Native | None:
@@ -375,6 +377,7 @@ def is_for_each_element(sample_weight: Any, shape: tuple[int, ...]) -> bool:
 class LossMetric(RowMetric):
     """A metric that is the mean of a loss, without the loss's reduction."""
 
+    _direction = "down"
     _loss_class: ClassVar[type[TableLoss]]
 
     def __init__(self, name: str | None, dtype: npt.DTypeLike | None, **options: Any) -> None:

@@ -188,6 +188,7 @@ class FalseNegatives(_Count):
 class _Share(_AtThresholds):
     """True positives among themselves and another count."""
 
+    _direction = "up"
     _options = ("top_k", "class_id")
 
     def __init__(

@@ -37,6 +37,7 @@ class _Cases(_AtThresholds):
 class _BestAt(_Cases):
     """The largest of one share over the thresholds where another is at least `_bound`."""
 
+    _direction = "up"
     _bound: float
 
     def __init__(
@@ -228,6 +229,7 @@ class AUC(_Cases):
     0.75
     """
 
+    _direction = "up"
     clipped = True
     _options = ("num_thresholds", "curve", "summation_method", "multi_label", "num_labels", "from_logits")
 

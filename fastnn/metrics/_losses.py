@@ -131,6 +131,7 @@ class CosineSimilarity(LossMetric):
     0.5
     """
 
+    _direction = "up"
     _loss_class = losses.CosineSimilarity
     _options = ("axis",)
 

@@ -38,6 +38,7 @@ class FBetaScore(Metric):
     array([0.384615, 0.909091, 0.833333])
     """
 
+    _direction = "up"
     _options: ClassVar[tuple[str, ...]] = ("average", "beta", "threshold")
     true_positives: Variable
     false_positives: Variable
@@ -140,6 +141,7 @@ class IoU(Metric):
     0.333333
     """
 
+    _direction = "up"
     _options: ClassVar[tuple[str, ...]] = (
         "num_classes",
         "target_class_ids",

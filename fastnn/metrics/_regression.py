@@ -35,6 +35,7 @@ class R2Score(Metric):
     0.571429
     """
 
+    _direction = "up"
     _options = ("class_aggregation", "num_regressors")
     mean: Variable
     total: Variable
