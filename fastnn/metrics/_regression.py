@@ -161,6 +161,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int | tuple[int, ...
 
 
 class _Correlation(RowMetric):
+    _direction = "up"
     _options = ("axis",)
     _formula: Any
 
