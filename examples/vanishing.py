@@ -1,14 +1,11 @@
 """Four networks of 20 layers that do not train, each cured by changing one argument; and two changes that cure nothing.
-
-python examples/vanishing.py [picture.png]
-"""
+python examples/vanishing.py [picture.png]"""
 
 import sys
 from importlib.util import find_spec
-from statistics import median
 
 import fastnn
-from fastnn import datasets, initializers, layers, optimizers
+from fastnn import datasets, initializers, layers, optimizers, plots
 
 LARGE = initializers.VarianceScaling(2 * 1.3**2, "fan_in", "untruncated_normal")  # 1.3 times what He asks for
 TANH = {"activation": "tanh", "kernel": initializers.RandomNormal(stddev=0.01), "rate": 0.025, "epochs": 21}
@@ -27,8 +24,7 @@ CASES = [
 def run(seed, activation, kernel, rate, epochs, clip=None, residual=False):
     x, y = datasets.circles(500)
     stack = [layers.Dense(32, activation, kernel_initializer=kernel, name=f"{i + 1}") for i in range(20)]
-    if residual:
-        stack[1:] = [layers.Residual([layer]) for layer in stack[1:]]
+    stack[1:] = [layers.Residual([layer]) if residual else layer for layer in stack[1:]]
     model = fastnn.Sequential([*stack, layers.Dense(1, "sigmoid", name="output")], seed=seed)
     model.compile(optimizers.SGD(rate, global_clipnorm=clip), "binary_crossentropy")
     flow = fastnn.diagnostics.gradient_flow(model, x, y)
@@ -45,21 +41,17 @@ def main(picture=None):
         print(f"\n{name:36}" + "".join(f"{f'seed {seed}':>9}" for seed in range(5)) + "   median")
         for when, given in (("before", before), ("after", before | change)):
             runs = [run(seed, **given) for seed in range(5)]
-            flows[name, when] = [layer.gradient for layer in runs[0][0].layers]
-            norms, losses = [flow.layers[0].gradient for flow, _ in runs], [loss for _, loss in runs]
-            print(
-                f"  first gradient of layer 1, {when:7}" + "".join(f"{norm:9.1e}" for norm in [*norms, median(norms)])
-            )
-            print(f"  loss at the end, {when:17}" + "".join(f"{loss:9.3f}" for loss in [*losses, median(losses)]))
+            flows.setdefault(name, {})[when] = [layer.gradient for layer in runs[0][0].layers]
+            norms, losses = zip(*((flow.layers[0].gradient, loss) for flow, loss in runs), strict=True)
+            print(f"  first gradient of layer 1, {when:7}" + "".join(f"{v:9.1e}" for v in [*norms, sorted(norms)[2]]))
+            print(f"  loss at the end, {when:17}" + "".join(f"{v:9.3f}" for v in [*losses, sorted(losses)[2]]))
     if picture and find_spec("matplotlib"):
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex=True, layout="constrained")
         for ax, (name, *_) in zip(axes.flat, CASES, strict=False):
-            for when, style in (("before", "--"), ("after", "-")):
-                ax.plot(range(1, 22), flows[name, when], style, label=when)
-            ax.set(title=name, yscale="log", xlabel="layer", ylabel="norm of the gradient")
-            ax.legend(frameon=False)
+            plots.curves(flows[name], ["before", "after"], log=True, ax=ax)
+            ax.set(title=name, xlabel="layer", ylabel="norm of the gradient")
         figure.savefig(picture)
 
 

@@ -56,8 +56,9 @@ class MonitorCallback(Callback):
             if self.mode == "auto":
                 more = False if name == "loss" else None
                 for metric in _all_metrics(getattr(self.model, "metrics", ())):
-                    if getattr(metric, "name", None) == name:
-                        more = {"up": True, "down": False}.get(getattr(metric, "_direction", None))
+                    direction = getattr(metric, "_direction", None)
+                    if getattr(metric, "name", None) == name and direction is not None:
+                        more = direction == "up"
             if more is None:
                 raise ValueError(
                     f"{type(self).__name__}: monitor={self.monitor!r} does not tell whether more or less of it is "
