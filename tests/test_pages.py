@@ -98,12 +98,20 @@ def test_the_snippets_on_exporting(tmp_path, monkeypatch):
     assert printed in (tmp_path / "model.c").read_text()
 
 
-def test_the_demo_shows_what_it_says(capsys):
+@pytest.mark.parametrize("real", [True, False])
+def test_the_demo_shows_what_it_says(capsys, tmp_path, monkeypatch, real):
+    """With the digits of scikit-learn, where they are, and with drawn ones."""
+    pytest.importorskip("sklearn" if real else "numpy")
     demo = runpy.run_path(str(DOCS.parent / "examples" / "demo.py"))
-    demo["main"]()
+    if not real:
+        monkeypatch.setitem(demo["main"].__globals__, "find_spec", lambda name: None)
+    demo["main"](str(tmp_path / "demo.png"))
     said = capsys.readouterr().out
-    accuracy = float(re.search(r"accuracy ([\d.]+)% on points held out", said)[1])
-    assert accuracy > 90 and "with the same output: True" in said and "Epoch 1/30" in said
+    accuracy = float(re.search(r"accuracy ([\d.]+)% on digits held out", said)[1])
+    alike = float(re.search(r"same answers: ([\d.]+)%", said)[1])
+    assert accuracy > 90 and alike > 95
+    assert "with the same output: True" in said and "Epoch 1/20" in said
+    assert (tmp_path / "demo.png").exists() == ("a picture of it all" in said)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +122,21 @@ def test_docstrings(name):
     found = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
     assert found.failed == 0
     assert found.attempted > 0 or name == "files"
+
+
+def test_every_place_that_the_design_names_is_there():
+    page = (DOCS / "design.md").read_text(encoding="utf-8")
+    places = set(re.findall(r"`((?:csrc|fastnn|tests)/[\w./]*)`", page))
+    assert len(places) > 15
+    assert [place for place in sorted(places) if not (DOCS.parent / place).exists()] == []
+
+
+def test_the_front_page():
+    names = run("index.md")
+    assert names["accuracy"] > 0.8
+
+
+def test_coming_from_pytorch():
+    pytest.importorskip("torch")
+    names = run("pytorch.md")
+    assert names["history"].history["accuracy"][-1] > 0.6

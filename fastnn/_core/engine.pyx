@@ -37,6 +37,8 @@ cdef enum:
     ROUNDED = 16              # samples: planes then begin at whole cache lines
     CHUNK_BYTES = 1 << 20     # of a workspace for inference, about
     LEAST_CHUNK = 128         # rows of a chunk of inference
+    LARGE_CHUNK = 512         # where the weights are so many bytes that reading them for each chunk shows
+    LARGE_WEIGHTS = 8 << 20
     IDLE_WORKSPACES = 16      # kept of each kind
 
 
@@ -264,9 +266,10 @@ cdef class Engine:
         return 0
 
     def chunk_rows(self) -> int:
-        """How many rows inference takes at a time: a workspace that fits the second-level cache."""
+        """How many rows inference takes at a time: a workspace that fits the second-level cache, if it may."""
         cdef ptrdiff_t rows = CHUNK_BYTES // (max(1, self.inference.planes) * (8 if self.wide else 4))
-        return max(LEAST_CHUNK, min(1024, rows)) // ROUNDED * ROUNDED
+        cdef bint large = self.trainables.nbytes + self.fixed.nbytes > LARGE_WEIGHTS
+        return max(LARGE_CHUNK if large else LEAST_CHUNK, min(1024, rows)) // ROUNDED * ROUNDED
 
     def call(self, x):
         """y for a batch x that is C-contiguous, of the engine's precision and shape; NotImplemented for any other."""
