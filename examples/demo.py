@@ -83,9 +83,8 @@ def main(picture="build/demo.png"):
     steps = EPOCHS * -(-len(train[0]) // BATCH)
     alike = np.mean(fast.predict(held[0], verbose=0).argmax(axis=1) == plain.predict(held[0]))
     print(f"\nThe same {steps} steps, from the same weights, in the same order:")
-    print(
-        f"  fastnn {ours:7.3f} s\n  NumPy  {theirs:7.3f} s, {theirs / ours:.1f} times as long; same answers: {alike:.1%}"
-    )
+    print(f"  fastnn {ours:7.3f} s")
+    print(f"  NumPy  {theirs:7.3f} s, {theirs / ours:.1f} times as long; same answers: {alike:.1%}")
 
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "digits.fastnn")
