@@ -17,6 +17,7 @@ import fastnn
 from fastnn._core import product
 
 PEERS_FALL_ASLEEP = 0.1  # seconds
+OWN_COME = 0.02  # seconds of work before a time is taken: after a pause a system may not give a second core at once
 
 
 def seconds_a_call(work: Callable[[], object], least: float = 2e-3) -> float:
@@ -68,7 +69,8 @@ def in_turn(
     """Each contestant's times, measured one after the other in each of several rounds.
 
     On several threads everybody waits until the threads of the one before are asleep: OpenBLAS's and OpenMP's look for
-    work for tens of milliseconds after a call, on a core that the next contestant would miss.
+    work for tens of milliseconds after a call, on a core that the next contestant would miss. Then he works for a
+    while until his own are awake.
     """
     for work in contestants.values():
         work()
@@ -80,7 +82,7 @@ def in_turn(
                 work = work.work
             if threads > 1 and len(contestants) > 1:
                 time.sleep(PEERS_FALL_ASLEEP)
-                work()
+                seconds_a_call(work, OWN_COME)
             times[name].append(seconds_a_call(work, least))
     return {name: Times(tuple(values)) for name, values in times.items()}
 
