@@ -113,8 +113,9 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    fnn_fma_rounds: nothing but multiply-adds in registers, for benchmarks to divide by; returns how many floating-point
    operations they were. result holds two factors, near 1 and near 0, and at least a vector's room.
 
-   Each shape of tile says how many rows and columns it has, and from which stride on, in bytes from one row of an operand
-   to the next, a packed copy of A or of B is faster than the operand as it lies (measured; see docs/decisions).
+   Each shape of tile says how many rows and columns it has, and when a packed copy of an operand is faster than the
+   operand as it lies (measured; see docs/decisions): from which stride on, in bytes from one row of A or of B to the next,
+   and from how many columns of C on if it is A and transposed.
 
    FNN_FLAT_DEPTH: rows of a B too large for the caches that a driver hands to a flat tile at a time, so many streams of
    memory; it then takes what comes below them to be needed next. */
@@ -123,7 +124,7 @@ enum { FNN_FLAT_DEPTH = 8 };
 #define FNN_PRODUCT_HELPERS(real)                                                                                      \
     struct {                                                                                                           \
         int rows, columns, vector;                                                                                     \
-        int pack_a, pack_b;                                                                                            \
+        int pack_a, pack_b, pack_turned;                                                                               \
         void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
                     const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
     } tile[FNN_TILE_SHAPES];                                                                                           \
@@ -134,14 +135,14 @@ enum { FNN_FLAT_DEPTH = 8 };
     (fnn_tile_numbers)                                                                                                 \
     {                                                                                                                  \
         FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,                    \
-            FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b                                               \
+            FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b, FNN_OF(p)->tile[shape].pack_turned           \
     }
 #define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
     FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
 #define fnn_pack(K, n, b, b_k, b_column, step, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, step, width, panel)
 #define fnn_fma_rounds(rounds, result) FNN_OF(result)->fma_rounds(rounds, result)
 typedef struct {
-    int rows, columns, vector, pack_a, pack_b;
+    int rows, columns, vector, pack_a, pack_b, pack_turned;
 } fnn_tile_numbers;
 
 /* Activations (activations.def, elementwise.h): the rows of the table are numbered FNN_ACTIVATION_<name>.

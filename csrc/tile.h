@@ -13,22 +13,38 @@
 #define FLAT_VECTORS 8
 
 /* A tall tile reuses each row of B so often, and a long vector takes so much of it at a time, that memory as it lies
-   serves until its rows are pages apart; the small tile wants B in order sooner. */
+   serves until its rows are pages apart; the small tile wants B in order sooner. A transposed A has a line of its own for
+   each step of k, which the tall tile wants side by side once it comes back to them for so many columns. */
 #if TILE_ROWS == 14
 #define TILE_PACK_A 4096
 #define TILE_PACK_B 3072
+#define TILE_PACK_TURNED 256
 #else
 #define TILE_PACK_A 2048
 #define TILE_PACK_B 512
+#define TILE_PACK_TURNED (1 << 30)
+#endif
+
+/* What a tile fetches on its way down: nothing, the rows of both operands that it comes to next, which are in the
+   second-level cache where the operands are large, or the rows of B that come after all of its own. */
+enum { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR };
+#define NEAR_ROWS 8
+
+/* Whether fetching is worth its instructions: the tall tile has fewer lines to wait for. */
+#if TILE_ROWS == 14
+#define TILE_FETCH_NEAR (K >= 192 && a_row == 1)
+#else
+#define TILE_FETCH_NEAR (K >= 128)
 #endif
 
 /* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All four are constants where
-   this is inlined, so that the sums live in registers. Where it looks `ahead`, the rows of B that come after these are
-   fetched on the way. */
-FNN_INLINE void tile_body(const int m, const int v, const int partial, const int ahead, vtail tail, ptrdiff_t K,
+   this is inlined, so that the sums live in registers. Addresses to fetch may lie beyond the operands: no pointers. */
+FNN_INLINE void tile_body(const int m, const int v, const int partial, const int fetch, vtail tail, ptrdiff_t K,
                           const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
                           ptrdiff_t c_row, const real *init, ptrdiff_t init_row)
 {
+    const uintptr_t next_a = (uintptr_t)(NEAR_ROWS * a_k) * sizeof(real);
+    const uintptr_t next_b = (uintptr_t)((fetch == FETCH_FAR ? K : NEAR_ROWS) * b_k) * sizeof(real);
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
 #define CUT(j) (partial && (j) == v - 1)
@@ -49,9 +65,16 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 
     for (ptrdiff_t k = 0; k < K; k++, a += a_k, b += b_k) {
         vreal row[FLAT_VECTORS];
-        if (ahead) {
+        if (fetch == FETCH_FAR) {
             FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
-                FNN_PREFETCH_FAR((const void *)((uintptr_t)b + (uintptr_t)(K * b_k) * sizeof(real) + (uintptr_t)line));
+                FNN_PREFETCH_FAR((const void *)((uintptr_t)b + next_b + (uintptr_t)line));
+        } else if (fetch == FETCH_NEAR) {
+            FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
+                FNN_PREFETCH_NEAR((const void *)((uintptr_t)b + next_b + (uintptr_t)line));
+            if (a_row == 1) { /* the lines of its first and of its last element, which may be one */
+                FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a));
+                FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a + (uintptr_t)(m - 1) * sizeof(real)));
+            }
         }
         FNN_UNROLL for (int j = 0; j < v; j++)
             row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
@@ -76,25 +99,27 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 #define TILE_PARAMETERS                                                                                                \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b,               \
         ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row
-#define TILE(m, v, partial, ahead) tile_body(m, v, partial, ahead, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+#define TILE(m, v, partial, fetch) tile_body(m, v, partial, fetch, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
 #define TILE_TAIL v_tail(n % VL ? (size_t)(n % VL) : (size_t)(VL > 1 ? 1 : 0)) /* unused when n is a multiple of VL */
 
 /* Up to TILE_ROWS rows and two vectors: the workhorse */
 static void tile_wide(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, two = n > VL;
+    const int partial = n % VL != 0, two = n > VL, near = TILE_FETCH_NEAR;
     switch (m) {
 #define CASE(rows)                                                                                                     \
     case rows:                                                                                                         \
-        if (two && !partial)                                                                                           \
-            TILE(rows, 2, 0, 0);                                                                                       \
+        if (two && !partial && near)                                                                                   \
+            TILE(rows, 2, 0, FETCH_NEAR);                                                                              \
+        else if (two && !partial)                                                                                      \
+            TILE(rows, 2, 0, FETCH_NOTHING);                                                                           \
         else if (two)                                                                                                  \
-            TILE(rows, 2, 1, 0);                                                                                       \
+            TILE(rows, 2, 1, FETCH_NOTHING);                                                                           \
         else if (!partial)                                                                                             \
-            TILE(rows, 1, 0, 0);                                                                                       \
+            TILE(rows, 1, 0, FETCH_NOTHING);                                                                           \
         else                                                                                                           \
-            TILE(rows, 1, 1, 0);                                                                                       \
+            TILE(rows, 1, 1, FETCH_NOTHING);                                                                                       \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) ON_ROWS_ABOVE_6(CASE)
 #undef CASE
@@ -106,17 +131,17 @@ static void tile_wide(TILE_PARAMETERS)
 static void tile_flat(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, ahead = K <= FNN_FLAT_DEPTH;
+    const int partial = n % VL != 0, shallow = K <= FNN_FLAT_DEPTH;
     (void)m;
     switch ((n + VL - 1) / VL) {
 #define CASE(v)                                                                                                        \
     case v:                                                                                                            \
         if (partial)                                                                                                   \
-            TILE(1, v, 1, 0);                                                                                          \
-        else if (ahead)                                                                                                \
-            TILE(1, v, 0, 1);                                                                                          \
+            TILE(1, v, 1, FETCH_NOTHING);                                                                              \
+        else if (shallow)                                                                                              \
+            TILE(1, v, 0, FETCH_FAR);                                                                                  \
         else                                                                                                           \
-            TILE(1, v, 0, 0);                                                                                          \
+            TILE(1, v, 0, FETCH_NOTHING);                                                                                          \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
@@ -191,6 +216,6 @@ static double fma_rounds(ptrdiff_t rounds, real *result)
 }
 
 #define FNN_PRODUCT_ENTRIES                                                                                            \
-    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_wide},                                             \
-             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, tile_flat}},                                         \
+    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_PACK_TURNED, tile_wide},                                             \
+             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_PACK_TURNED, tile_flat}},                                         \
     .pack = pack, .fma_rounds = fma_rounds,

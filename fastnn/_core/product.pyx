@@ -23,7 +23,8 @@ cdef enum:
     DEPTH_BYTES = 1536        # of a row of A in one block: with a tile's rows it stays in the first-level cache
     B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
     BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
-    PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay
+    PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
+    PACK_ROUGH_ROWS = 112     # so many if it only mends that vectors straddle the lines of the cache,
     PACK_A_COLUMNS = 96       # and so many columns a packed A
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
@@ -176,6 +177,21 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
                      c + i * p.c_row + j, p.c_row, init, init_row)
 
 
+cdef bint packs_a(const Product *p, ptrdiff_t columns, const fnn_tile_numbers *shape, ptrdiff_t size) noexcept nogil:
+    """Whether so many columns of C are computed faster from a packed A."""
+    cdef bint turned = p.a_row == 1 and p.a_k != 1
+    return (columns >= PACK_A_COLUMNS and stride_bytes(p.a_row, p.a_k, size) >= shape.pack_a) or (
+        turned and columns >= shape.pack_turned)
+
+
+cdef bint packs_b(const Product *p, ptrdiff_t rows, const fnn_tile_numbers *shape, ptrdiff_t size) noexcept nogil:
+    """Whether so many rows of C are computed faster from a packed B, or only from one: tiles want columns side by
+    side."""
+    cdef ptrdiff_t stride = stride_bytes(p.b_k, p.b_column, size)
+    cdef bint rough = (<ptrdiff_t>p.b | stride) % (shape.vector * size) != 0
+    return p.b_column != 1 or (rows >= PACK_B_ROWS and stride >= shape.pack_b) or (rough and rows >= PACK_ROUGH_ROWS)
+
+
 cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1,
                 const real *tag) noexcept nogil:
     """C[i0:i1, j0:j1], block by block, by one thread."""
@@ -185,24 +201,22 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     cdef ptrdiff_t depth = pieces(p.K, k_count)
     cdef ptrdiff_t columns = B_BYTES // size // (depth + 1) // width * width
     cdef ptrdiff_t a_width = pieces(shape.rows, shape.vector) * shape.vector
-    cdef bint packs_b = p.b_column != 1 or (
-        i1 - i0 >= PACK_B_ROWS and stride_bytes(p.b_k, p.b_column, size) >= shape.pack_b)
-    cdef bint packs_a = j1 - j0 >= PACK_A_COLUMNS and stride_bytes(p.a_row, p.a_k, size) >= shape.pack_a
+    cdef bint with_a = packs_a(p, j1 - j0, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
     cdef real *room = NULL
     cdef real *b_panels = NULL
     cdef real *a_panels = NULL
     cdef ptrdiff_t i, i_end, j, j_end, k, k_end, q, s, t
-    if packs_a or packs_b:
+    if with_a or with_b:
         room = <real *>scratch()
         if room == NULL:
             return -1
-        b_panels = room if packs_b else NULL
-        a_panels = room + B_BYTES // size if packs_a else NULL
+        b_panels = room if with_b else NULL
+        a_panels = room + B_BYTES // size if with_a else NULL
     for q in range(pieces(j1 - j0, columns)):
         j, j_end = j0 + q * columns, least(j0 + (q + 1) * columns, j1)
         for t in range(k_count):
             k, k_end = start(p.K, k_count, t), start(p.K, k_count, t + 1)
-            if packs_b:
+            if with_b:
                 fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
                          width, b_panels)
             for s in range(pieces(i1 - i0, BLOCK_ROWS)):
