@@ -93,14 +93,24 @@ def ratios(ours: Times, theirs: Times) -> str:
     return f"{by_median:7.2f} ({by_least:6.2f}){'' if max(by_median, by_least) >= 1 else '  <-- slower'}"
 
 
-def fma_peak(dtype: str = "float32") -> float:
-    """Floating-point operations a second of one core, in registers: the best of several tries."""
-    room, best = np.empty(64, dtype), 0.0
-    for _ in range(7):
-        begin = time.perf_counter()
-        operations = product.fma_peak(room, 2_000_000)
-        best = max(best, operations / (time.perf_counter() - begin))
-    return best
+class Peak:
+    """A contestant that does nothing but multiply-adds in the registers of one core: its turns tell what the machine
+    could do just then, since a clock changes, and so do the neighbours of a virtual machine."""
+
+    def __init__(self, dtype: str = "float32") -> None:
+        self.room = np.empty(64, dtype)
+        self.operations = self()
+
+    def __call__(self) -> float:
+        return product.fma_peak(self.room, 20_000)
+
+    def rate(self, times: Times) -> float:
+        """Floating-point operations a second, from the times of its turns."""
+        return self.operations / times.median
+
+    def now(self) -> float:
+        """The same where nobody else takes turns: the best of several."""
+        return self.operations / min(seconds_a_call(self) for _ in range(20))
 
 
 def copy_bandwidth() -> float:

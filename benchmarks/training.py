@@ -6,7 +6,7 @@ Every network is trained by Adam in float32 on the same arrays. "epoch" is what 
 many batches: fit for fastnn, Keras and scikit-learn, jit(lax.scan) over a shuffled epoch for JAX, a loop for NumPy,
 thinc and PyTorch (eager, fused Adam). "call" is one step on one batch from Python. Figures are microseconds a step,
 medians of rounds in turn; peers are shown at the better of one thread and all. --threads tells how many fastnn has, 0
-being its default. The floor is what the flops take at the measured peak of one core.
+being its default. The floor is what the flops take at the peak of one core, which is measured in turn with the rest.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import os
 from typing import Any
 
 import measure
-from contestants import CONTESTANTS, STEPS, Work, race
+from contestants import CONTESTANTS, PEAK, STEPS, Work, race
 
 WHAT = ("epoch", "call", "row", "10000 rows")
 
@@ -40,28 +40,29 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")
     options = parser.parse_args()
-    peak, cores = measure.fma_peak(), os.cpu_count() or 1
+    peak, cores = measure.Peak(), os.cpu_count() or 1
     print(measure.machine())
-    print(f"peak of one core: {peak / 1e9:.1f} GFLOP/s; copying: {measure.copy_bandwidth() / 1e9:.1f} GB/s")
+    print(f"peak of one core: {peak.now() / 1e9:.1f} GFLOP/s; copying: {measure.copy_bandwidth() / 1e9:.1f} GB/s")
     results: list[dict[str, Any]] = []
     for name in options.steps:
         work = Work.step(name)
-        floor = work.flops / peak * 1e6
-        print(f"\n{name}: {'-'.join(map(str, work.widths))}, batch {work.batch}; floor {floor:.2f} us a step")
+        print(f"\n{name}: {'-'.join(map(str, work.widths))}, batch {work.batch}")
         for what, times in race(work, options.what, options.only, options.rounds, options.threads).items():
             each = work.steps if what == "epoch" else 1
+            rate = peak.rate(times.pop(PEAK))
+            floor = work.flops / rate * 1e6
             ours = next((time for who, time in times.items() if who.startswith("fastnn")), None)
             for who, time in times.items():
                 us, least = time.median / each * 1e6, time.least / each * 1e6
                 if who.startswith("fastnn"):
-                    note = share(work, what, us, peak, cores)
+                    note = share(work, what, us, rate, cores)
                 else:
                     note = "" if ours is None else f"  {time.median / ours.median:7.2f} x"
                 print(f"  {what:11}{who:18}{us:12.2f} us  (least {least:10.2f}){note}", flush=True)
                 results.append({"step": name, "what": what, "who": who, "us": us, "least": least, "floor": floor})
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": measure.machine(), "peak": peak, "results": results}, file)
+            json.dump({"machine": measure.machine(), "peak": peak.now(), "results": results}, file)
 
 
 if __name__ == "__main__":

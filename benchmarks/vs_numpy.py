@@ -2,8 +2,8 @@
 
 Run: python benchmarks/vs_numpy.py [--threads 1,2] [--dtype float32] [--rounds 7]
 
-Both write into arrays that exist already, in turn, in one process. The floor is the machine's own: multiply-adds in
-registers, measured first.
+Both write into arrays that exist already, in turn, in one process. A third has a turn too, whose multiply-adds stay in
+registers: the peak that shares are shares of.
 """
 
 import argparse
@@ -44,9 +44,9 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    peak = measure.fma_peak(options.dtype)
+    peak = measure.Peak(options.dtype)
     print(measure.machine())
-    print(f"peak of one core in {options.dtype}: {peak / 1e9:.1f} GFLOP/s")
+    print(f"peak of one core in {options.dtype}: {peak.now() / 1e9:.1f} GFLOP/s")
     for threads in dict.fromkeys(int(t) for t in options.threads.split(",")):
         fastnn.set_num_threads(threads)
         print(f"\n{threads} thread{'s' * (threads > 1)}{'fastnn':>34}{'NumPy':>14}{'ratio':>10}{'of peak':>11}")
@@ -58,12 +58,13 @@ def main() -> None:
                     {
                         "fastnn": lambda a=a, b=b, out=out: product.matmul(a, b, out),
                         "NumPy": lambda a=a, b=b, out=out: np.matmul(a, b, out=out),
+                        "peak": peak,
                     },
                     options.rounds,
                     threads=threads,
                 )
                 ours, theirs = times["fastnn"].median, times["NumPy"].median
-                share = 2 * rows * columns * depth / ours / (peak * threads)
+                share = 2 * rows * columns * depth / ours / (peak.rate(times["peak"]) * threads)
                 print(
                     f"{step:8}{kind} {rows:5} x {columns:4} x {depth:4}  {ours * 1e6:10.2f} us "
                     f"{theirs * 1e6:10.2f} us {theirs / ours:8.2f} {share:10.0%}"

@@ -12,7 +12,7 @@ import measure
 
 from contestants.work import STEPS, Call, Work
 
-__all__ = ["CONTESTANTS", "STEPS", "Call", "Work", "race"]
+__all__ = ["CONTESTANTS", "PEAK", "STEPS", "Call", "Work", "race"]
 
 # who: the module that makes it, and how its threads are set: by a call, when it is made, or not at all
 CONTESTANTS = {
@@ -25,6 +25,9 @@ CONTESTANTS = {
     "Keras": ("with_keras", "none"),
     "ONNX Runtime": ("with_onnxruntime", "make"),
 }
+
+
+PEAK = "peak of one core"
 
 
 def set_threads(who: str, count: int) -> None:
@@ -51,7 +54,8 @@ def race(
 ) -> dict[str, dict[str, measure.Times]]:
     """For each thing to time, everybody's times: the better of one thread and all of them.
 
-    fastnn has its default number of threads, 0, unless `ours` names others, which are then shown apart.
+    fastnn has its default number of threads, 0, unless `ours` names others, which are then shown apart. The peak of one
+    core takes its turns like everybody.
     """
     every = os.cpu_count() or 1
     calls: dict[tuple[str, int], dict[str, Call]] = {}
@@ -66,7 +70,7 @@ def race(
     for one in what:
         best: dict[str, measure.Times] = {}
         for threads in dict.fromkeys((1, every)):
-            running = {}
+            running: dict[str, Call] = {PEAK: measure.Peak()} if threads == every else {}
             for (who, made), its in calls.items():
                 how = CONTESTANTS[who][1]
                 if one not in its or (made and made != threads) or (how == "none" and threads != every):
