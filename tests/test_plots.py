@@ -1,6 +1,7 @@
 """What the pictures show is what they were given: read back from the Axes."""
 
 import doctest
+import importlib
 import re
 import runpy
 import subprocess
@@ -304,6 +305,7 @@ def test_pictures_of_the_examples(name, sources, tmp_path, capsys):
     assert (tmp_path / "picture.png").stat().st_size > 10000
 
 
-def test_docstrings():
-    found = doctest.testmod(plots)
+@pytest.mark.parametrize("name", ["", "._descent", "._formulas", "._graph", "._networks", "._training"])
+def test_docstrings(name):
+    found = doctest.testmod(importlib.import_module(f"fastnn.plots{name}"))
     assert found.failed == 0 and found.attempted > 0
