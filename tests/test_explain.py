@@ -161,6 +161,36 @@ def bases(working):
     return {re.match(r"[a-z]+\d*(_new)?", name)[0] for name in working.figures}
 
 
+@pytest.mark.parametrize(
+    ("output", "loss", "y", "formula"),
+    [
+        (layers.Dense(3, "softmax"), "sparse_categorical_crossentropy", [2, 0], "-log(a1[0,2])"),
+        (layers.Dense(3, "softmax"), "categorical_crossentropy", [[0, 1, 0], [1, 0, 0]], "-log(a1[0,1])"),
+        (layers.Dense(1, "sigmoid"), "binary_crossentropy", [[0], [1]], "-log(1 - a1[0,0])"),
+        (
+            layers.Dense(2, "sigmoid"), "binary_crossentropy", [[0, 1], [1, 1]],
+            "-(log(1 - a1[0,0]) + log(a1[0,1])) / 2",
+        ),
+    ],
+)  # fmt: skip
+def test_cross_entropies_are_written_out(output, loss, y, formula):
+    """And what is written is what they are."""
+    model = Sequential([layers.Input((2,)), output], seed=3, dtype="float64")
+    model.compile("sgd", loss)
+    working = fastnn.explain(model, [[0.5, -1.0], [2.0, 0.25]], y)
+    (first, numbers) = re.search(r"^loss\[0\] +(-\S.*?)  +(-\S.*?)  ", working.text(digits=12), re.MULTILINE).groups()
+    assert first == formula
+    assert eval(numbers, {"log": math.log}) == pytest.approx(working["loss"][0], rel=1e-9)
+    assert r"= -\text{log}(" in working.latex() or r"= -(\text{log}(" in working.latex()
+
+
+def test_other_cross_entropies_are_named():
+    for loss in (losses.BinaryCrossentropy(label_smoothing=0.1), losses.BinaryFocalCrossentropy()):
+        model = Sequential([layers.Input((2,)), layers.Dense(1, "sigmoid")], seed=3, dtype="float64")
+        model.compile("sgd", loss)
+        assert f"{loss.name} of a1 and y" in str(fastnn.explain(model, [[0.5, -1.0]], [[1]]))
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", networks())
 def test_every_figure_is_that_of_the_step(name, rows):
