@@ -8,7 +8,7 @@ the rest can be changed after that. The colours are told apart by colour-blind e
 """
 
 from fastnn.plots._descent import descent_path
-from fastnn.plots._drawing import COLOURS
+from fastnn.plots._drawing import COLOURS as COLOURS
 from fastnn.plots._formulas import activations, losses
 from fastnn.plots._graph import graph
 from fastnn.plots._networks import decision_boundary, network

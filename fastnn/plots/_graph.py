@@ -34,6 +34,7 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
     step = wide + autograd.GAP_X
     right = max(column.values()) * step + wide
     top, bottom = max(height.values()) + high, min(height.values()) - high
+    letters = 9.0 if ax is None else _letters(ax, right + 24, top - bottom)
     ax = axes_for(ax, (max(4.0, right / 72), max(1.8, (top - bottom) / 72)))
     path, patches = matplotlib("path").Path, matplotlib("patches")
     for node in order:
@@ -50,9 +51,15 @@ def graph(value: Any, *, ax: Axes = None) -> Axes:
         look = {"facecolor": "#FFFFFF" if node.parents else "#E8F1F8", "edgecolor": "#333333", "zorder": 2}
         corners = "round,pad=0,rounding_size=6"
         ax.add_patch(patches.FancyBboxPatch((x, y - high / 2), wide, high, boxstyle=corners, **look))
-        ax.text(x + wide / 2, y, "\n".join(autograd._lines(node)), ha="center", va="center", fontsize=9, zorder=3)
+        ax.text(x + wide / 2, y, "\n".join(autograd._lines(node)), ha="center", va="center", fontsize=letters, zorder=3)
     ax.set_xlim(-12, right + 12)
     ax.set_ylim(bottom, top)
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
+
+
+def _letters(ax: Axes, width: float, height: float) -> float:
+    """The size of letters that fit the boxes, in Axes that may be smaller than the graph."""
+    box, (across, up) = ax.get_position(), ax.figure.get_size_inches()
+    return float(min(9.0, 9.0 * 72 * box.width * across / width, 9.0 * 72 * box.height * up / height))

@@ -7,7 +7,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
-from fastnn.plots._drawing import BESIDE, COLOURS, PALE, PLAIN, Axes, add_legend, axes_for, colour_of, logarithmic, matplotlib, tidy, whole_numbers
+from fastnn.plots._drawing import (
+    BESIDE,
+    COLOURS,
+    PALE,
+    PLAIN,
+    Axes,
+    add_legend,
+    axes_for,
+    colour_of,
+    logarithmic,
+    matplotlib,
+    tidy,
+    whole_numbers,
+)
 
 
 def curves(history: Any, names: Sequence[str] | None = None, *, log: bool = False, ax: Axes = None) -> Axes:
