@@ -1,5 +1,6 @@
 """GradientMonitor: how large the gradients of each layer are, how far its weights go, and which units take no part."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastnn.callbacks._base import Callback, Logs
 __all__ = ["GradientMonitor"]
 
 SAMPLES = 256  # how many, at most, units are looked at with
+SHARE = 0.02  # of the time of a fit that records may take, where it is for them to say how often they come
 TINY, HUGE = 1e-25, 1e37  # outside of these squares in float32 may be lost
 
 
@@ -20,12 +22,12 @@ class GradientMonitor(Callback):
     Gradients that shrink from the last layer to the first vanish; ones that grow explode. An update ratio of about
     1e-3 a step is usual: far less and the layer hardly learns, far more and it does not settle. And record for each
     layer with an activation how many of its units are dead or saturated. A record takes some tenths of a millisecond:
-    where an epoch takes only a few, ``every`` keeps the cost small.
+    where an epoch takes only a few, ``every="auto"`` keeps the cost small.
 
     Parameters
     ----------
-    every : int, optional
-        Record after every so many epochs; 1 if None.
+    every : int or "auto", optional
+        Record after every so many epochs; 1 if None. "auto": as often as takes 2 % of the time of the fit.
     verbose : {0, 1}
         1 prints a line a layer when something is recorded.
 
@@ -57,9 +59,13 @@ class GradientMonitor(Callback):
     True
     """
 
-    def __init__(self, every: int | None = None, verbose: int = 0) -> None:
+    def __init__(self, every: int | str | None = None, verbose: int = 0) -> None:
         super().__init__()
-        self.every = 1 if every is None else _validate.integer(every, "every", minimum=1)
+        self.every: int | str
+        if isinstance(every, str):
+            self.every = _validate.choice(every, "every", ["auto"])
+        else:
+            self.every = 1 if every is None else _validate.integer(every, "every", minimum=1)
         self.verbose = _validate.integer(verbose, "verbose", minimum=0, maximum=1)
         self.history: dict[str, dict[str, list[float]]] = {}
         self.units: dict[str, dict[str, list[float]]] = {}
@@ -67,11 +73,13 @@ class GradientMonitor(Callback):
         self._before: list[Any] = []
         self._steps = 0
         self._engines: dict[int, Any] = {}  # of single layers, made once a fit
+        self._begin, self._spent, self._longest = 0.0, 0.0, 0.0  # seconds
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
         self.history, self.units, self.epochs = {}, {}, []
         self._before, self._steps, self._engines = [], 0, {}
+        self._begin, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
         if self.model.built:
             self._mark()
 
@@ -84,8 +92,18 @@ class GradientMonitor(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record, if it is time."""
-        if (epoch + 1) % self.every:
+        begin = time.perf_counter()
+        if isinstance(self.every, str):
+            due = self._spent + self._longest <= SHARE * (begin - self._begin)
+        else:
+            due = (epoch + 1) % self.every == 0
+        if not due:
             return
+        self._record(epoch)
+        took = time.perf_counter() - begin
+        self._spent, self._longest = self._spent + took, max(self._longest, took)
+
+    def _record(self, epoch: int) -> None:
         learning = self._learning()
         if len(self._before) != len(learning):  # the first data built the model
             self._before = [v.array for v in learning]

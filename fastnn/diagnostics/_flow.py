@@ -113,7 +113,8 @@ def dead_share(layer: Layer, y: FloatArray) -> float | None:
     """The share of units that are 0 for every sample; None for an activation whose units do not die."""
     if not is_quiet(layer) or not y.size:
         return None
-    return float(np.mean(np.all(y.reshape(-1, y.shape[-1]) == 0, axis=0)))
+    rows = y.reshape(-1, y.shape[-1])
+    return float(np.mean((rows.max(axis=0) == 0) & (rows.min(axis=0) == 0)))
 
 
 def saturated_share(layer: Layer, y: FloatArray) -> float | None:
