@@ -667,9 +667,13 @@ def test_the_page(sources, capsys):
             assert name in bases(names["working"]), name
 
 
-def test_the_example(sources, capsys):
+def test_the_example(sources, capsys, tmp_path):
     path = sources / "examples" / "backpropagation.py"
-    runpy.run_path(str(path))["main"]()
+    example = runpy.run_path(str(path))
+    pytest.importorskip("matplotlib").use("agg")
+    example["main"](tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10000
+    assert example["graph"]().data == pytest.approx(0.1993628073, abs=1e-10)
     said = capsys.readouterr().out
     assert re.findall(r"^wrong  (\w+)", said, re.MULTILINE) == ["dw1", "w2_new"] and "9 of 11" in said
     assert len(path.read_text(encoding="utf-8").split("\n")) < 60
