@@ -162,7 +162,9 @@ class Tables:
             return None
         places = range(place * count, place * count + count)
         classes = self.counted[-1].activation == "softmax"
-        terms: list[tuple[str, str, float]] = []  # formula, numbers, and their value
+        terms: list[str] = []
+        written: list[str] = []  # the same in numbers
+        chances: list[float] = []
         for k, p in enumerate(places):
             value, target = float(a.flat[p]), k == y.flat[place]
             if y.flat.size == a.flat.size:
@@ -170,14 +172,17 @@ class Tables:
                 if y.flat[p] not in (0, 1):
                     return None
             if target:
-                terms.append((f"log({a.name(p)})", f"log({self.show(value)})", value))
+                terms.append(f"log({a.name(p)})")
+                written.append(f"log({self.show(value)})")
+                chances.append(value)
             elif not classes:
-                terms.append((f"log(1 - {a.name(p)})", f"log(1 - {self.factor(value)})", 1 - value))
+                terms.append(f"log(1 - {a.name(p)})")
+                written.append(f"log(1 - {self.factor(value)})")
+                chances.append(1 - value)
         share = 1 if classes else count
-        chances = np.array([chance for *_, chance in terms])
-        if not terms or chances.min() <= 0 or not np.isclose(-np.log(chances).sum(), share * losses.flat[place]):
+        if not terms or min(chances) <= 0 or not np.isclose(-np.log(chances).sum(), share * losses.flat[place]):
             return None
-        formula, numbers = (self.sum([term[i] for term in terms]) for i in (0, 1))
+        formula, numbers = self.sum(terms), self.sum(written)
         if len(terms) > 1:
             formula, numbers = f"({formula})", f"({numbers})"
         divided = f" / {share}" * (share > 1)
