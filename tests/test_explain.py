@@ -315,7 +315,7 @@ def pieces(model):
 
 
 SYMBOL = r"(?<![\w/])-?[a-z]+\d*(?:_new)?(?:\[[\d,]+\])?(?![\w(/])"
-FUNCTIONS = {name: getattr(np, name) for name in ("tanh",)} | {
+FUNCTIONS = {name: getattr(np, name) for name in ("tanh", "log")} | {
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
     "relu": lambda z: max(z, 0.0),
     "selu": lambda z: 1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * math.expm1(z)),
