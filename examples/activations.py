@@ -37,14 +37,18 @@ def main(picture=None):
     if picture and find_spec("matplotlib"):
         from matplotlib import pyplot as plt
 
-        figure, axes = plt.subplots(3, 5, figsize=(14, 8), layout="constrained")
+        figure, axes = plt.subplots(3, 5, figsize=(14, 8.6), layout="constrained")
+        figure.suptitle("solid: the activation; dashed: its derivative; mean: of the outputs for inputs from N(0, 1)")
         for ax, name in zip(axes.flat, NAMES, strict=False):
+            reach, mean, _ = facts(name)
             plots.activations(name, low=-7, high=7, ax=ax).set(
-                title=f"{name}, {activations.TABLE[name].range}", xlabel=""
+                title=f"{name}, {reach}\nmean {round(mean, 2) + 0.0:.2f}", xlabel=""
             )
             ax.get_legend().remove()
-        axes.flat[-1].axis("off")
-        axes.flat[-1].text(0, 0.5, "solid: the activation\ndashed: its derivative")
+        for slope, label in ((0.0, "0: ReLU"), (0.01, "0.01: leaky ReLU"), (0.25, "learned: PReLU")):
+            axes.flat[-1].plot(20 * x, activations.prelu(20 * x, slope), label=label)
+        axes.flat[-1].set(title="one family, by the slope\non the left", ylim=(-10, 20), xlim=(-40, 20))
+        axes.flat[-1].legend(frameon=False, loc="upper left", fontsize=9)
         figure.savefig(picture)
 
 

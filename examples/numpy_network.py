@@ -1,4 +1,4 @@
-"""The network of examples/demo.py in plain NumPy: ReLU layers, softmax, cross-entropy, Adam. All of it, in 50 lines."""
+"""The network of examples/race.py in plain NumPy: ReLU layers, softmax, cross-entropy, Adam. All of it, in 50 lines."""
 
 import numpy as np
 

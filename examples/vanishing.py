@@ -1,5 +1,4 @@
-"""Four networks of 20 layers that do not train, each cured by changing one argument; and two changes that cure nothing.
-python examples/vanishing.py [picture.png]"""
+"""Four deep networks that do not train, and one argument that cures each: python examples/vanishing.py [picture.png]"""
 
 import sys
 from importlib.util import find_spec
@@ -36,7 +35,7 @@ def run(seed, activation, kernel, rate, epochs, clip=None, residual=False):
 
 
 def main(picture=None):
-    flows = {}  # clipping acts on the steps: it leaves the gradient as it is
+    flows, ends = {}, {}  # clipping acts on the steps: it leaves the gradient as it is
     for name, before, change in CASES:
         print(f"\n{name:36}" + "".join(f"{f'seed {seed}':>9}" for seed in range(5)) + "   median")
         for when, given in (("before", before), ("after", before | change)):
@@ -45,13 +44,14 @@ def main(picture=None):
             norms, losses = zip(*((flow.layers[0].gradient, loss) for flow, loss in runs), strict=True)
             print(f"  first gradient of layer 1, {when:7}" + "".join(f"{v:9.1e}" for v in [*norms, sorted(norms)[2]]))
             print(f"  loss at the end, {when:17}" + "".join(f"{v:9.3f}" for v in [*losses, sorted(losses)[2]]))
+            ends.setdefault(name, []).append(f"{sorted(losses)[2]:.3f}")
     if picture and find_spec("matplotlib"):
         import matplotlib.pyplot as plt
 
-        figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex=True, layout="constrained")
+        figure, axes = plt.subplots(2, 2, figsize=(13, 7), sharex=True, layout="constrained")
         for ax, (name, *_) in zip(axes.flat, CASES, strict=False):
             plots.curves(flows[name], ["before", "after"], log=True, ax=ax)
-            ax.set(title=name, xlabel="layer", ylabel="norm of the gradient")
+            ax.set(title=f"{name}: loss {' -> '.join(ends[name])}", xlabel="layer", ylabel="norm of the gradient")
         figure.savefig(picture)
 
 

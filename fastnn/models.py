@@ -518,17 +518,22 @@ class Sequential(Training, Exporting):
         y: FloatArray = engine.call(array)
         return y
 
-    def _run_layer(self, layer: Layer, x: Any, training: bool) -> FloatArray:
-        """The output of one of the layers for a batch, from the weights as they lie here."""
+    def _run_layer(self, layer: Layer, x: Any, training: bool, engines: dict[int, Engine] | None = None) -> FloatArray:
+        """The output of one of the layers for a batch, from the weights as they lie here; `engines` keeps what is made
+        for it, for the next time."""
         self._need_built()
         self._refuse_while_fitted()
         shape = layer._input_shape
         assert shape is not None
         array = _data.precision(_data.inputs(x, "x", shape, layer.name), self._dtype)
-        builder = Builder(shape)
-        builder.last_layer = True
-        builder.output = layer.emit(builder, builder.input)
-        engine = self._engine_of(builder)
+        engine = None if engines is None else engines.get(id(layer))
+        if engine is None:
+            builder = Builder(shape)
+            builder.last_layer = True
+            builder.output = layer.emit(builder, builder.input)
+            engine = self._engine_of(builder)
+            if engines is not None:
+                engines[id(layer)] = engine
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
         self._forwards += 1

@@ -761,3 +761,26 @@ def test_examples_run(name, sources, capsys):
 def test_docstrings(name):
     found = doctest.testmod(importlib.import_module(f"fastnn.diagnostics.{name}"))
     assert found.failed == 0 and found.attempted > 0
+
+
+def test_what_explodes_is_named_though_it_learns_by_heart():
+    """A first loss of tens of thousands is noise, whatever the steps after it make of the samples."""
+    x, y = fastnn.datasets.circles(300)
+    wide = fastnn.initializers.RandomUniform(-1.07, 1.07)
+    hidden = [layers.Dense(48, "elu", kernel_initializer=wide) for _ in range(12)]
+    model = fastnn.Sequential([*hidden, layers.Dense(1, "sigmoid")], seed=1)
+    model.compile(optimizers.Adam(0.0025), "binary_crossentropy")
+    found = diagnose(model, x, y)
+    assert found.fault == "exploding gradients" and found.evidence["loss after a trial"] < 0.01
+
+
+def test_units_that_are_not_missed_are_not_spoken_of():
+    x, y = fastnn.datasets.circles(300)
+    hidden = [layers.Dense(units, "relu", kernel_initializer="he_normal") for units in (32, 16)]
+    model = fastnn.Sequential([layers.Input((2,)), *hidden, layers.Dense(1, "sigmoid")], seed=2)
+    model.layers[0].bias[:20] = -50
+    model.compile(optimizers.Adam(0.01), "binary_crossentropy")
+    found = diagnose(model, x, y)
+    assert found.fault is None and found.evidence["dead units"] > 0.6
+    model.layers[0].bias[:] = -50
+    assert diagnose(model, x, y).fault == "dying relu"

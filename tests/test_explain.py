@@ -161,6 +161,36 @@ def bases(working):
     return {re.match(r"[a-z]+\d*(_new)?", name)[0] for name in working.figures}
 
 
+@pytest.mark.parametrize(
+    ("output", "loss", "y", "formula"),
+    [
+        (layers.Dense(3, "softmax"), "sparse_categorical_crossentropy", [2, 0], "-log(a1[0,2])"),
+        (layers.Dense(3, "softmax"), "categorical_crossentropy", [[0, 1, 0], [1, 0, 0]], "-log(a1[0,1])"),
+        (layers.Dense(1, "sigmoid"), "binary_crossentropy", [[0], [1]], "-log(1 - a1[0,0])"),
+        (
+            layers.Dense(2, "sigmoid"), "binary_crossentropy", [[0, 1], [1, 1]],
+            "-(log(1 - a1[0,0]) + log(a1[0,1])) / 2",
+        ),
+    ],
+)  # fmt: skip
+def test_cross_entropies_are_written_out(output, loss, y, formula):
+    """And what is written is what they are."""
+    model = Sequential([layers.Input((2,)), output], seed=3, dtype="float64")
+    model.compile("sgd", loss)
+    working = fastnn.explain(model, [[0.5, -1.0], [2.0, 0.25]], y)
+    (first, numbers) = re.search(r"^loss\[0\] +(-\S.*?)  +(-\S.*?)  ", working.text(digits=12), re.MULTILINE).groups()
+    assert first == formula
+    assert eval(numbers, {"log": math.log}) == pytest.approx(working["loss"][0], rel=1e-9)
+    assert r"= -\text{log}(" in working.latex() or r"= -(\text{log}(" in working.latex()
+
+
+def test_other_cross_entropies_are_named():
+    for loss in (losses.BinaryCrossentropy(label_smoothing=0.1), losses.BinaryFocalCrossentropy()):
+        model = Sequential([layers.Input((2,)), layers.Dense(1, "sigmoid")], seed=3, dtype="float64")
+        model.compile("sgd", loss)
+        assert f"{loss.name} of a1 and y" in str(fastnn.explain(model, [[0.5, -1.0]], [[1]]))
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", networks())
 def test_every_figure_is_that_of_the_step(name, rows):
@@ -285,7 +315,7 @@ def pieces(model):
 
 
 SYMBOL = r"(?<![\w/])-?[a-z]+\d*(?:_new)?(?:\[[\d,]+\])?(?![\w(/])"
-FUNCTIONS = {name: getattr(np, name) for name in ("tanh",)} | {
+FUNCTIONS = {name: getattr(np, name) for name in ("tanh", "log")} | {
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
     "relu": lambda z: max(z, 0.0),
     "selu": lambda z: 1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * math.expm1(z)),
@@ -637,9 +667,13 @@ def test_the_page(sources, capsys):
             assert name in bases(names["working"]), name
 
 
-def test_the_example(sources, capsys):
+def test_the_example(sources, capsys, tmp_path):
     path = sources / "examples" / "backpropagation.py"
-    runpy.run_path(str(path))["main"]()
+    example = runpy.run_path(str(path))
+    pytest.importorskip("matplotlib").use("agg")
+    example["main"](tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10000
+    assert example["graph"]().data == pytest.approx(0.1993628073, abs=1e-10)
     said = capsys.readouterr().out
     assert re.findall(r"^wrong  (\w+)", said, re.MULTILINE) == ["dw1", "w2_new"] and "9 of 11" in said
     assert len(path.read_text(encoding="utf-8").split("\n")) < 60

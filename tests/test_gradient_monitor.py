@@ -43,6 +43,36 @@ def test_every_other_epoch(data):
     assert monitor.epochs == [1, 3]
 
 
+def test_as_often_as_costs_little(rng, monkeypatch):
+    """By a clock on which an epoch takes 1 and a record 0.05: one in two and a half, on the long run, costs 2 %."""
+    from fastnn.callbacks import _gradients
+
+    now = [0.0]
+    monkeypatch.setattr(_gradients.time, "perf_counter", lambda: now[0])
+    monitor = callbacks.GradientMonitor(every="auto")
+    record = monitor._record
+    monkeypatch.setattr(monitor, "_record", lambda epoch: (record(epoch), now.__setitem__(0, now[0] + 0.05)))
+
+    def pass_by(epoch, logs):
+        now[0] += 1.0
+
+    model = fastnn.Sequential([layers.Dense(3, "relu"), layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    x = rng.normal(size=(8, 2))
+    ticking = callbacks.LambdaCallback(on_epoch_begin=pass_by)
+    model.fit(x, x[:, :1], epochs=100, verbose=0, callbacks=[ticking, monitor])
+    assert 37 <= len(monitor.epochs) <= 41 and monitor.epochs[0] == 0
+    assert 0.05 * len(monitor.epochs) <= 0.021 * now[0]
+    assert len(monitor.history[model.layers[0].name]["gradient"]) == len(monitor.epochs)
+
+
+def test_how_often_is_checked():
+    with pytest.raises(ValueError, match="every"):
+        callbacks.GradientMonitor(every="often")
+    with pytest.raises(ValueError, match="every"):
+        callbacks.GradientMonitor(every=0)
+
+
 def test_a_line_a_layer(data, capsys):
     fitted(data, every=4, verbose=1)
     assert capsys.readouterr().out.count("gradient") == 2

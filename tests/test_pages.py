@@ -38,6 +38,20 @@ def test_the_snippets_on_models(capsys):
     assert message in said and message in (DOCS / "models.md").read_text(encoding="utf-8")
 
 
+def test_the_tour(tmp_path, monkeypatch, capsys):
+    """What it says is what comes out."""
+    pytest.importorskip("matplotlib").use("agg")
+    monkeypatch.chdir(tmp_path)
+    names = run("tour.md")
+    said = capsys.readouterr().out
+    assert 0.96 < names["accuracy"] < 0.99 and len(names["wrong"]) == round(500 * (1 - names["accuracy"]))
+    assert names["found"].fault == "rate too low" and str(names["found"]) in said
+    assert names["better"].optimizer.learning_rate > 0.01
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "digits.fnn"]
+    for printed in re.findall(r"```text\n(.*?)```", (DOCS / "tour.md").read_text("utf-8"), re.DOTALL):
+        assert printed.strip() in said, printed
+
+
 def test_the_snippets_on_layers():
     names = run("layers.md")
     assert names["model"].output_shape == (None, 3)

@@ -1,6 +1,7 @@
 """What the pictures show is what they were given: read back from the Axes."""
 
 import doctest
+import importlib
 import re
 import runpy
 import subprocess
@@ -273,6 +274,15 @@ def test_no_arrow_of_a_graph_passes_through_a_box(graph):
     assert len({tuple(np.round(start, 6)) for start in starts}) >= len({id(p) for n in order for p in n.parents})
 
 
+def test_a_graph_in_small_axes_has_small_letters():
+    a, b = autograd.Value(2.0, "a"), autograd.Value(-3.0, "b")
+    value = (a * b + a).tanh()
+    sizes = [{text.get_fontsize() for text in ax.texts} for ax in (
+        plots.graph(value), plots.graph(value, ax=plt.subplots(2, 3)[1].flat[0]),
+    )]  # fmt: skip
+    assert sizes[0] == {9.0} and max(sizes[1]) < 4
+
+
 def test_every_function_is_drawn_to_the_end(model, tmp_path):
     """Rendering finds what drawing does not: labels that cannot be set, values that are not there."""
     ax = plots.decision_boundary(*model, steps=20)
@@ -304,6 +314,7 @@ def test_pictures_of_the_examples(name, sources, tmp_path, capsys):
     assert (tmp_path / "picture.png").stat().st_size > 10000
 
 
-def test_docstrings():
-    found = doctest.testmod(plots)
+@pytest.mark.parametrize("name", ["", "._descent", "._formulas", "._graph", "._networks", "._training"])
+def test_docstrings(name):
+    found = doctest.testmod(importlib.import_module(f"fastnn.plots{name}"))
     assert found.failed == 0 and found.attempted > 0

@@ -143,7 +143,7 @@ class Tables:
         return [*rows, self.row(cost, 0, parts, numbers)]
 
     def sample_loss(self, losses: Figure, a: Figure, place: int, targets: str) -> Row:
-        """The formula of a squared error of one output is written out; other losses are named."""
+        """Squared errors of one output and cross-entropies are written out; other losses are named."""
         name, y = self.working.loss.name, self.figures.get("y")
         halved = {"mean_squared_error": "", "half_mean_squared_error": " / 2"}.get(name)
         if halved is not None and y is not None and a.flat.size == y.flat.size == losses.flat.size:
@@ -152,7 +152,41 @@ class Tables:
             if np.isclose(value, losses.flat[place], rtol=1e-9):
                 formula = f"({a.name(place)} - {y.name(place)})^2{halved}"
                 return self.row(losses, place, formula, f"({' - '.join(difference)})^2{halved}")
-        return self.row(losses, place, f"{name} of {a.base}{targets}", "")
+        written = self.cross_entropy(losses, a, place) if y is not None and "crossentropy" in name else None
+        return written or self.row(losses, place, f"{name} of {a.base}{targets}", "")
+
+    def cross_entropy(self, losses: Figure, a: Figure, place: int) -> Row | None:
+        """-log of the probability of what is true, where that is what the loss of a sample comes to."""
+        y, count = self.figures["y"], a.flat.size // losses.flat.size
+        if y.flat.size not in (a.flat.size, losses.flat.size):
+            return None
+        places = range(place * count, place * count + count)
+        classes = self.counted[-1].activation == "softmax"
+        terms: list[str] = []
+        written: list[str] = []  # the same in numbers
+        chances: list[float] = []
+        for k, p in enumerate(places):
+            value, target = float(a.flat[p]), k == y.flat[place]
+            if y.flat.size == a.flat.size:
+                target = y.flat[p] == 1
+                if y.flat[p] not in (0, 1):
+                    return None
+            if target:
+                terms.append(f"log({a.name(p)})")
+                written.append(f"log({self.show(value)})")
+                chances.append(value)
+            elif not classes:
+                terms.append(f"log(1 - {a.name(p)})")
+                written.append(f"log(1 - {self.factor(value)})")
+                chances.append(1 - value)
+        share = 1 if classes else count
+        if not terms or min(chances) <= 0 or not np.isclose(-np.log(chances).sum(), share * losses.flat[place]):
+            return None
+        formula, numbers = self.sum(terms), self.sum(written)
+        if len(terms) > 1:
+            formula, numbers = f"({formula})", f"({numbers})"
+        divided = f" / {share}" * (share > 1)
+        return self.row(losses, place, f"-{formula}{divided}", f"-{numbers}{divided}")
 
     # ----------------------------------------------------------------------------------------------------- backward
 

@@ -1,5 +1,6 @@
 """GradientMonitor: how large the gradients of each layer are, how far its weights go, and which units take no part."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastnn.callbacks._base import Callback, Logs
 __all__ = ["GradientMonitor"]
 
 SAMPLES = 256  # how many, at most, units are looked at with
+SHARE = 0.02  # of the time of a fit that records may take, where it is for them to say how often they come
 TINY, HUGE = 1e-25, 1e37  # outside of these squares in float32 may be lost
 
 
@@ -19,12 +21,13 @@ class GradientMonitor(Callback):
 
     Gradients that shrink from the last layer to the first vanish; ones that grow explode. An update ratio of about
     1e-3 a step is usual: far less and the layer hardly learns, far more and it does not settle. And record for each
-    layer with an activation how many of its units are dead or saturated.
+    layer with an activation how many of its units are dead or saturated. A record takes some tenths of a millisecond:
+    where an epoch takes only a few, ``every="auto"`` keeps the cost small.
 
     Parameters
     ----------
-    every : int, optional
-        Record after every so many epochs; 1 if None.
+    every : int or "auto", optional
+        Record after every so many epochs; 1 if None. "auto": as often as takes 2 % of the time of the fit.
     verbose : {0, 1}
         1 prints a line a layer when something is recorded.
 
@@ -56,20 +59,27 @@ class GradientMonitor(Callback):
     True
     """
 
-    def __init__(self, every: int | None = None, verbose: int = 0) -> None:
+    def __init__(self, every: int | str | None = None, verbose: int = 0) -> None:
         super().__init__()
-        self.every = 1 if every is None else _validate.integer(every, "every", minimum=1)
+        self.every: int | str
+        if isinstance(every, str):
+            self.every = _validate.choice(every, "every", ["auto"])
+        else:
+            self.every = 1 if every is None else _validate.integer(every, "every", minimum=1)
         self.verbose = _validate.integer(verbose, "verbose", minimum=0, maximum=1)
         self.history: dict[str, dict[str, list[float]]] = {}
         self.units: dict[str, dict[str, list[float]]] = {}
         self.epochs: list[int] = []
         self._before: list[Any] = []
         self._steps = 0
+        self._engines: dict[int, Any] = {}  # of single layers, made once a fit
+        self._begin, self._spent, self._longest = 0.0, 0.0, 0.0  # seconds
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
         self.history, self.units, self.epochs = {}, {}, []
-        self._before, self._steps = [], 0
+        self._before, self._steps, self._engines = [], 0, {}
+        self._begin, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
         if self.model.built:
             self._mark()
 
@@ -82,8 +92,18 @@ class GradientMonitor(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record, if it is time."""
-        if (epoch + 1) % self.every:
+        begin = time.perf_counter()
+        if isinstance(self.every, str):
+            due = self._spent + self._longest <= SHARE * (begin - self._begin)
+        else:
+            due = (epoch + 1) % self.every == 0
+        if not due:
             return
+        self._record(epoch)
+        took = time.perf_counter() - begin
+        self._spent, self._longest = self._spent + took, max(self._longest, took)
+
+    def _record(self, epoch: int) -> None:
         learning = self._learning()
         if len(self._before) != len(learning):  # the first data built the model
             self._before = [v.array for v in learning]
@@ -91,8 +111,9 @@ class GradientMonitor(Callback):
         sums: dict[str, list[float]] = {}
         for v, before in zip(learning, self._before, strict=True):
             row = sums.setdefault(v.layer.name, [0.0, 0.0, 0.0])
-            for i, part in enumerate((self.model._gradient_of(v), v.array, v.array - before)):
-                row[i] += _square(part)
+            with np.errstate(all="ignore"):
+                for i, part in enumerate((self.model._gradient_of(v), v.array, v.array - before)):
+                    row[i] += _square(part)
         for name, (gradient, weight, change) in sums.items():
             figures = self.history.setdefault(name, {"gradient": [], "weight": [], "update": []})
             figures["gradient"].append(gradient**0.5)
@@ -122,7 +143,11 @@ class GradientMonitor(Callback):
                 if self.verbose:
                     print(f"{layer.name}: {share:.0%} of the {'units' if what == 'dead' else 'outputs'} {what}")
 
-        run_layers(model, model._stack, trainer.batches.x[:SAMPLES], False, visit)
+        run_layers(model, model._stack, trainer.batches.x[:SAMPLES], False, visit, self._engines)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Let go of what it worked with."""
+        self._engines = {}
 
     def get_state(self) -> dict[str, Any]:
         """What was recorded, for a fit that is gone on with."""
@@ -140,8 +165,7 @@ class GradientMonitor(Callback):
 
 def _square(array: FloatArray) -> float:
     """The sum of the squares: in the array's own precision, which is quick, unless that is too narrow for them."""
-    with np.errstate(all="ignore"):
-        quick = float(np.vdot(array, array))
+    quick = float(np.vdot(array, array))
     if TINY < quick < HUGE:
         return quick
     wide = array.astype(np.float64)

@@ -34,11 +34,13 @@ __all__ = ["Diagnosis", "diagnose"]
 SAMPLES = 2048  # that trials are run on, at most
 RATES = 10.0  # neighbours of a rate are so many times larger and smaller
 HELPS = 0.8  # the loss after a trial with a change, as a share of that without, from which on it speaks for the change
+WELL = 0.4  # and from which on it does so against a network that trains, or figures that say little
 STRONG, MILD = 1e-3, 3e-2  # shares to which signals or gradients have shrunk that speak by themselves, or with a trial
 LARGE, SMALL = 30.0, 0.03  # of x
 RATHER_LARGE, RATHER_SMALL, UNEVEN = 5.0, 0.2, 20.0
 DEAD = 0.5  # the share of a layer's units
 SATURATED = 0.4  # the share of a layer's outputs
+HUGE = 30.0  # how many times the loss of an output that tells no sample from another a first loss is by explosion
 GROWN = 10.0  # how many times larger signals or gradients have become that speak with a trial
 WORSE = 1.5  # how many times the loss of a lower rate makes a rate too high
 SLOW, LATER = 0.2, 0.6  # the shares of the fall at a higher rate, in a trial and in one of five times the steps, that
@@ -186,6 +188,15 @@ class Case:
         loss, i = min(tried)
         return changes[i], _share(loss, self.own.loss)
 
+    def lasts(self, change: Change) -> bool:
+        """Whether a change still helps after five times the steps: what only begins slowly has caught up by then."""
+        own = self.later(self.model)
+        return _share(self.later(change.apply(self.model, self.data[0])), own) <= WELL
+
+    def later(self, model: Any, rate: float | None = None) -> float:
+        """The loss after five times the steps of a trial."""
+        return trial(model, self.data, self.size, 5 * self.steps, rate).loss
+
     def settled(self, change: Change, better: float | None = None) -> Change:
         """A change, with a lower rate where a trial goes well with that alone."""
         rate = _own_rate(self.model, self.steps)
@@ -284,7 +295,9 @@ def _dead(case: Case) -> Diagnosis | None:
     if hidden[worst] < DEAD or _shrinks_or_grows(case.signals):
         return None
     change, better = case.best([_for_relu(case.model, "relu"), _for_relu(case.model, "leaky_relu")])
-    if better > (HELPS if case.trains or hidden[worst] < 0.9 else math.inf):
+    if better > (WELL if hidden[worst] < 0.9 else HELPS if case.trains else math.inf):
+        return None
+    if hidden[worst] < 0.9 and not case.lasts(change):  # a network with some of its units alive may have enough of them
         return None
     change = case.settled(change, better)
     sentence = f"{hidden[worst]:.0%} of the units of {worst!r} are 0 for every sample and learn nothing: {change}."
@@ -318,13 +331,18 @@ def _signals(case: Case) -> Diagnosis | None:
     shrinks, grows = min(forward, back), max(forward, back)
     if not math.isfinite(case.first) or not math.isfinite(grows) or grows > grown or saturated > SATURATED:
         strong = not math.isfinite(case.first) or not math.isfinite(grows) or grows > 1 / STRONG
+        enough = HELPS if case.trains or not strong else math.inf
+        if strong and not case.first <= HUGE * case.base:  # what is learned from such signals is noise
+            enough = math.inf
         how = f"grow {grows:.2g} times" if grows > grown else "are lost in saturated units"
-        return _reset(case, "exploding gradients", f"Signals or gradients {how} from layer to layer", strong)
+        return _reset(case, "exploding gradients", f"Signals or gradients {how} from layer to layer", enough)
     if shrinks < MILD and case.first > 0:
         what = f"The gradients vanish, to {back:.1g} of the last layer's in the first"
         if forward < back:
             what = f"The signals vanish: those of the last hidden layer are {forward:.1g} of those of the first"
-        return _reset(case, "vanishing gradients", what, shrinks < STRONG)
+        return _reset(
+            case, "vanishing gradients", what, WELL if shrinks > STRONG else HELPS if case.trains else math.inf
+        )
     return None
 
 
@@ -347,8 +365,9 @@ def _quotient(a: float, b: float) -> float:
     return a / b if b else 1.0 if not a else math.inf
 
 
-def _reset(case: Case, fault: str, what: str, strong: bool) -> Diagnosis | None:
-    """Suggest first weights that keep signals and gradients as large as they are, or an activation that does."""
+def _reset(case: Case, fault: str, what: str, enough: float) -> Diagnosis | None:
+    """Suggest first weights that keep signals and gradients as large as they are, or an activation that does, if the
+    loss after a trial with that is `enough` of what it is without, or less."""
     names = {layer.name for layer in hidden_layers(case.model)}
     changes = [Change(layers=_drawn_anew(case.model, names))]
     if any(following_activation(case.model, layer) in SLOPES for layer in hidden_layers(case.model)):
@@ -358,7 +377,7 @@ def _reset(case: Case, fault: str, what: str, strong: bool) -> Diagnosis | None:
     if fault == "exploding gradients" and not case.model.optimizer._clip_options()["global_clip_norm"]:
         changes.append(Change(optimizer={"global_clipnorm": 1.0}))
     change, better = case.best(changes)
-    if better > (HELPS if case.trains or not strong else math.inf):
+    if better > enough or (enough == WELL and not case.lasts(change)):
         return None
     change = case.settled(change, better)
     return case.found(fault, f"{what}: {change}.", change)
@@ -375,7 +394,10 @@ def _rate(case: Case) -> Diagnosis | None:
     base = case.base
     worth = WORTH * abs(base) if math.isfinite(base) else 0.0
     if math.isfinite(best) and (not math.isfinite(own) or (own > WORSE * best and own - best > worth)):
-        change = Change(optimizer={"learning_rate": _modest(lower, best, case.first)})
+        modest = _modest(lower, best, case.first)
+        if math.isfinite(own) and case.later(case.model) <= WORSE * case.later(case.model, modest):
+            return None  # the way down began with a detour
+        change = Change(optimizer={"learning_rate": modest})
         how = (
             "the loss overflows"
             if not math.isfinite(own)
@@ -386,16 +408,16 @@ def _rate(case: Case) -> Diagnosis | None:
     higher = {r: case.run(case.model, r).loss for r in _rates(rate, RATES, decades)}
     best = min(higher.values())
     fall, most = case.fall(own), case.fall(best)
-    if math.isfinite(best) and most > 2 * worth and fall < SLOW * most and _later(case) < LATER * most:
+    if (
+        math.isfinite(best)
+        and most > 2 * worth
+        and fall < SLOW * most
+        and case.fall(case.later(case.model)) < LATER * most
+    ):
         change = Change(optimizer={"learning_rate": _modest(higher, best, case.first)})
         how = f"the loss comes to {own:.3g}, at a higher one to {best:.3g}"
         return case.found("rate too low", f"The rate {rate:.3g} is too low, in a trial {how}: {change}.", change)
     return None
-
-
-def _later(case: Case) -> float:
-    """By how much the loss falls in five times the steps."""
-    return case.fall(trial(case.model, case.data, case.size, 5 * case.steps).loss)
 
 
 def _rates(rate: float, factor: float, count: int) -> Iterator[float]:

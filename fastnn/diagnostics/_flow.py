@@ -63,21 +63,26 @@ class GradientFlow(NamedTuple):
 
 
 def run_layers(
-    model: Any, layers: Sequence[Layer], x: Any, training: bool, visit: Callable[[Layer, Any, FloatArray], None]
+    model: Any,
+    layers: Sequence[Layer],
+    x: Any,
+    training: bool,
+    visit: Callable[[Layer, Any, FloatArray], None],
+    engines: dict[int, Any] | None = None,
 ) -> Any:
     """The output of layers one after the other, each of those that hold no others run by itself and shown to `visit`
-    with its input and its output."""
+    with its input and its output. `engines` keeps what is made for that, where it is done again and again."""
     for layer in layers:
         if isinstance(layer, Residual):
-            y = run_layers(model, layer.layers, x, training, visit)
-            y = y + run_layers(model, layer._skip, x, training, visit)
+            y = run_layers(model, layer.layers, x, training, visit, engines)
+            y = y + run_layers(model, layer._skip, x, training, visit, engines)
         elif isinstance(layer, Parallel):
-            made = [run_layers(model, branch, x, training, visit) for branch in layer.branches]
+            made = [run_layers(model, branch, x, training, visit, engines) for branch in layer.branches]
             y = np.sum(made, axis=0) if layer.merge == "add" else np.concatenate(made, axis=-1)
         elif isinstance(layer, ModelLayer):
-            y = run_layers(model, layer._layers, x, training, visit)
+            y = run_layers(model, layer._layers, x, training, visit, engines)
         else:
-            y = model._run_layer(layer, x, training)
+            y = model._run_layer(layer, x, training, engines)
             visit(layer, x, y)
         x = y
     return x
@@ -108,7 +113,8 @@ def dead_share(layer: Layer, y: FloatArray) -> float | None:
     """The share of units that are 0 for every sample; None for an activation whose units do not die."""
     if not is_quiet(layer) or not y.size:
         return None
-    return float(np.mean(np.all(y.reshape(-1, y.shape[-1]) == 0, axis=0)))
+    rows = y.reshape(-1, y.shape[-1])
+    return float(np.mean((rows.max(axis=0) == 0) & (rows.min(axis=0) == 0)))
 
 
 def saturated_share(layer: Layer, y: FloatArray) -> float | None:
