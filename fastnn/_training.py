@@ -229,7 +229,7 @@ class Training:
             undo()
             raise
         plan.prepare(self, samples, truth)
-        return Batches(array, truth, weights, batch_size, self._dtype)
+        return Batches(array, truth, weights, min(batch_size, n), self._dtype)
 
     # ----------------------------------------------------------------------------------------------------------- fit
 
