@@ -190,6 +190,8 @@ def train(
     _validate.integer(seed, "--seed", minimum=0, maximum=2**64 - 1)
     if save is not None and not os.path.isdir(os.path.dirname(save) or "."):
         raise ValueError(f"--save: there is no folder {os.path.dirname(save)!r}; make it first")
+    if save is not None and os.path.isdir(save):
+        raise ValueError(f"--save: {save!r} is a folder; name a file in it")
     notes: list[str] = []
     table = _tables.read(data, header, _separator(separator))
     kind = "a header" if table.header else f"no header: its columns are called 1 to {len(table.names)}"

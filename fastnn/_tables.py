@@ -22,6 +22,7 @@ MISSING = {"", "?", "na", "n/a", "nan", "none", "null"}
 MOST_CATEGORIES = 100  # with a column of their own; rarer ones share one
 MOST_CLASSES = 20  # that whole numbers are taken for; more are a quantity
 LARGEST = 1e100
+FARTHEST = 1e15  # deviations from the mean, so that a network can compute with it
 VERSION = 1
 
 COUNTERS = {
@@ -208,7 +209,14 @@ class Quantity:
             notes.append(
                 f"filled: {gaps.sum()} missing in column '{shown(self.name)}', with the median {self.median:g}"
             )
-        return ((np.where(gaps, self.median, values) - self.mean) / self.deviation)[:, None]
+        scaled = (np.where(gaps, self.median, values) - self.mean) / self.deviation
+        far = np.flatnonzero(np.abs(scaled) > FARTHEST)
+        if far.size:
+            raise ValueError(
+                f"{table.path}: column '{shown(self.name)}', line {table.lines[far[0]]}: {values[far[0]]:g} is too far "
+                f"from the numbers trained on, {self.mean:g} with a deviation of {self.deviation:g}"
+            )
+        return scaled[:, None]
 
 
 @dataclasses.dataclass
@@ -334,6 +342,13 @@ def target_of(table: Table, name: str, problem: str, notes: list[str]) -> Target
         return Target(name, [], float(found.mean()), float(found.std()))
     ordered = sorted(values, key=(lambda v: (float(v), v)) if numeric else None)
     if len(ordered) > len(cells) // 2:
+        other = [cell for cell in cells if number(cell) is None]
+        if 0 < len(other) < len(cells) // 2:
+            line = table.lines[cells.index(other[0])]
+            raise ValueError(
+                f"{table.path}: column '{shown(name)}', line {line}: expected a number as in most rows, got "
+                f"'{shown(other[0])}'"
+            )
         raise ValueError(
             f"--target: '{shown(name)}' has {len(ordered)} different values in {len(cells)} rows, too many for classes"
         )

@@ -262,6 +262,20 @@ def test_numbers_with_something_else_among_them_are_text_and_said(here, capsys):
     )
 
 
+def test_numbers_that_a_network_cannot_compute_with_are_refused(here, capsys):
+    write("a.csv", people(60))
+    run(capsys, "train", "a.csv", "--target", "group", "--save", "m", "--epochs", 1)
+    write("b.csv", [*people(5), ["1e99", "170", "Ulm", "old", "3"]])
+    said = run(capsys, "predict", "m", "b.csv")
+    assert "b.csv: column 'age', line 7: 1e+99 is too far from the numbers trained on" in said
+
+
+def test_text_among_the_numbers_of_a_target_is_named(here, capsys):
+    write("a.csv", [["x", "y"], *([i, "low" if i == 5 else f"{i}.5"] for i in range(40))])
+    said = run(capsys, "train", "a.csv", "--target", "y")
+    assert "a.csv: column 'y', line 7: expected a number as in most rows, got 'low'" in said
+
+
 def test_a_column_left_out_as_text_tells_what_is_no_number(here, capsys):
     write("a.csv", [["x", "z", "y"], *([f"{i}.5" if i else "low", i % 4, "ab"[i % 2]] for i in range(30))])
     said = run(capsys, "train", "a.csv", "--target", "y", "--epochs", 1, "--held-out", 0.04)
@@ -317,6 +331,7 @@ def test_files_that_are_no_tables_are_refused(name, here, capsys):
         (("--held-out", "1.5"), "--held-out: expected a finite number"),
         (("--separator", "ab"), "--separator: expected one character, or tab, got 'ab'"),
         (("--save", "nowhere/m"), "--save: there is no folder 'nowhere'"),
+        (("--save", "."), "--save: '.' is a folder; name a file in it"),
         (("--problem", "regression"), "--problem: 'group' holds text such as"),
         (("--epochs", "-1"), "--epochs: expected a whole number >= 1, got -1"),
         (("--epochs", "0"), "--epochs: expected a whole number >= 1, got 0"),

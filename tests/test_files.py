@@ -114,9 +114,7 @@ def test_weights_by_other_names(x, tmp_path):
     np.testing.assert_array_equal(other.predict(x[:, :3], verbose=0), model.predict(x[:, :3], verbose=0))
     safetensors.save_file(safetensors.load_file(tmp_path / "w"), tmp_path / "sorted")
     before = other.get_weights()
-    with pytest.raises(
-        ValueError, match="'dense_10/bias' lies where 'a/kernel' of .* would; give its tensors the names"
-    ):
+    with pytest.raises(ValueError, match="'dense_10/bias' lies where 'a/kernel' of"):
         other.load_weights(tmp_path / "sorted")
     for one, two in zip(other.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, two)
