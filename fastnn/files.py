@@ -356,7 +356,7 @@ def _fill(model: "Sequential", tensors: Mapping[str, Array], path: str) -> None:
     if set(named) != set(tensors):
         missing, surplus = sorted(set(named) - set(tensors)), sorted(set(tensors) - set(named))
         raise FormatError(
-            f"{path}: its tensors are not the model's (missing {str(missing[:3]):.300}, not wanted {str(surplus[:3]):.300})"
+            f"{path}: its tensors are not the model's (missing {missing[:3]!s:.300}, not wanted {surplus[:3]!s:.300})"
         )
     for name, v in named.items():
         value = tensors[name]
