@@ -36,6 +36,7 @@ from fastnn.initializers._drawn import (
     TruncatedNormal,
     VarianceScaling,
 )
+from fastnn.initializers._drawn import compute_fans as compute_fans
 from fastnn.initializers._fixed import Constant, Identity, Ones, Zeros
 
 __all__ = [
