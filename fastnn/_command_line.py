@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except MemoryError as error:
+        print(f"fastnn: there is not enough memory for this: {error}", file=sys.stderr)
+        return 2
     except (ValueError, TypeError, OSError, FastNNError) as error:
         print(f"fastnn: {error}", file=sys.stderr)
         return 2
@@ -181,8 +184,14 @@ def train(
     """Read, prepare, fit, score and save."""
     units = _units(hidden)
     _validate.number(held_out, "--held-out", above=0, below=1)
+    _validate.number(learning_rate, "--learning-rate", above=0)
+    _validate.integer(epochs, "--epochs", minimum=1)
+    _validate.integer(batch_size, "--batch-size", minimum=1)
+    _validate.integer(seed, "--seed", minimum=0, maximum=2**64 - 1)
     if save is not None and not os.path.isdir(os.path.dirname(save) or "."):
         raise ValueError(f"--save: there is no folder {os.path.dirname(save)!r}; make it first")
+    if save is not None and os.path.isdir(save):
+        raise ValueError(f"--save: {save!r} is a folder; name a file in it")
     notes: list[str] = []
     table = _tables.read(data, header, _separator(separator))
     kind = "a header" if table.header else f"no header: its columns are called 1 to {len(table.names)}"
@@ -266,6 +275,9 @@ def _split(table: Table, target: Target, share: float, seed: int, notes: list[st
         held += rng.permutation(rows)[:count].tolist()
     if not held:
         raise ValueError(f"--target: no class of '{shown(target.name)}' has two rows, so that none can be held out")
+    if len(held) > len(table.rows) - 2:
+        left = len(table.rows) - len(held)
+        raise ValueError(f"--held-out: {share} of {len(table.rows)} rows leaves {left} to train on; hold out fewer")
     chosen = set(held)
     return table.take([i for i in range(len(table.rows)) if i not in chosen]), table.take(sorted(held))
 

@@ -234,6 +234,8 @@ def _torch_layer(module: Any, shape: Shape) -> Made:
     """The layer that a module is, and its weights."""
     name = type(module).__name__
     if name in TORCH_ACTIVATIONS:
+        if name == "Hardtanh" and module.min_val == 0:
+            return layers.ReLU(max_value=module.max_val), []
         return _torch_activation(module, shape), []
     return TORCH_LAYERS[name](module, shape)
 

@@ -60,6 +60,12 @@ def _frame(frame: Any, name: str) -> npt.NDArray[Any]:
     if not columns:
         return np.empty(frame.shape)
     arrays = [_column(c, name, f", column {label!r}") for c, label in zip(columns, frame.columns, strict=True)]
+    for array, column, label in zip(arrays, columns, frame.columns, strict=True):
+        if array.ndim != 1:
+            raise TypeError(
+                f"{name}, column {label!r}: expected a number in each row, got {column.dtype}; make a column for each "
+                "of its numbers"
+            )
     result = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
     for i, array in enumerate(arrays):
         result[:, i] = array

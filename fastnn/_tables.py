@@ -22,6 +22,7 @@ MISSING = {"", "?", "na", "n/a", "nan", "none", "null"}
 MOST_CATEGORIES = 100  # with a column of their own; rarer ones share one
 MOST_CLASSES = 20  # that whole numbers are taken for; more are a quantity
 LARGEST = 1e100
+FARTHEST = 1e15  # deviations from the mean, so that a network can compute with it
 VERSION = 1
 
 COUNTERS = {
@@ -41,6 +42,7 @@ _COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)  # 12,
 _POINTS = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?", re.ASCII)  # 12.345,6 and 0,5
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)  # among numbers
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,6 +91,9 @@ def read(path: str, header: bool | None = None, separator: str | None = None) ->
         raise ValueError(f"{path}: line {reader.line_num} is no CSV: {error}") from None
     if not found:
         raise ValueError(f"{path}: the file is empty")
+    for row, line in found:
+        if any("\0" in cell for cell in row):
+            raise ValueError(f"{path}: line {line} holds a zero byte, which no text does; save it as CSV in UTF-8")
     first_row = found[0][0]
     if header is None:
         header = all(number(plain(cell, separator)) is None for cell in first_row)
@@ -204,7 +209,14 @@ class Quantity:
             notes.append(
                 f"filled: {gaps.sum()} missing in column '{shown(self.name)}', with the median {self.median:g}"
             )
-        return ((np.where(gaps, self.median, values) - self.mean) / self.deviation)[:, None]
+        scaled = (np.where(gaps, self.median, values) - self.mean) / self.deviation
+        far = np.flatnonzero(np.abs(scaled) > FARTHEST)
+        if far.size:
+            raise ValueError(
+                f"{table.path}: column '{shown(self.name)}', line {table.lines[far[0]]}: {values[far[0]]:g} is too far "
+                f"from the numbers trained on, {self.mean:g} with a deviation of {self.deviation:g}"
+            )
+        return scaled[:, None]
 
 
 @dataclasses.dataclass
@@ -252,6 +264,9 @@ def column_of(table: Table, name: str, notes: list[str]) -> Column | None:
     """What becomes of a column, from the rows that are trained on; None if it tells nothing."""
     cells = table.column(name)
     known = [cell for cell in cells if not is_missing(cell)]
+    other = [cell for cell in known if number(cell) is None]
+    if len(other) < len(known) and all(map(_INFINITE.fullmatch, other)):
+        quantity(table, name)  # which names the line of the first infinity, if there is one
     reason = ""
     if not known:
         reason = "empty"
@@ -259,6 +274,8 @@ def column_of(table: Table, name: str, notes: list[str]) -> Column | None:
         reason = "the same in every row"
     elif not is_quantity(cells) and len(known) > 10 and len(set(known)) == len(known):
         reason = "text that differs in every row"
+        if len(other) < len(known):
+            reason += f", though {len(known) - len(other)} cells are numbers: '{shown(other[0])}' is none"
     if reason:
         notes.append(f"left out: column '{shown(name)}', which is {reason}")
         return None
@@ -271,7 +288,6 @@ def column_of(table: Table, name: str, notes: list[str]) -> Column | None:
             return Quantity(name, median, float(values.mean()), deviation)
         notes.append(f"left out: column '{shown(name)}', which is the same in every row")
         return None
-    other = [cell for cell in known if number(cell) is None]
     if len(other) < len(known):
         first = shown(other[0])
         notes.append(f"column '{shown(name)}' is taken as text: {len(other)} cells are no numbers, such as '{first}'")
@@ -326,6 +342,13 @@ def target_of(table: Table, name: str, problem: str, notes: list[str]) -> Target
         return Target(name, [], float(found.mean()), float(found.std()))
     ordered = sorted(values, key=(lambda v: (float(v), v)) if numeric else None)
     if len(ordered) > len(cells) // 2:
+        other = [cell for cell in cells if number(cell) is None]
+        if 0 < len(other) < len(cells) // 2:
+            line = table.lines[cells.index(other[0])]
+            raise ValueError(
+                f"{table.path}: column '{shown(name)}', line {line}: expected a number as in most rows, got "
+                f"'{shown(other[0])}'"
+            )
         raise ValueError(
             f"--target: '{shown(name)}' has {len(ordered)} different values in {len(cells)} rows, too many for classes"
         )

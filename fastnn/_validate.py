@@ -143,7 +143,12 @@ def number(
     """A finite real number within bounds: minimum and maximum belong to the range, above and below do not."""
     if isinstance(value, (str, bytes, bool)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"{name}: expected a number, got {value!r}")
-    result = float(value)
+    try:
+        result = float(value)
+    except (TypeError, ValueError):  # arrays of several numbers, and classes of numbers, have __float__ too
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    except OverflowError:
+        result = math.inf
     if not (math.isfinite(result) and minimum <= result <= maximum and above < result < below):
         bounds = [
             f"{word} {bound:g}"

@@ -9,6 +9,7 @@ need is compared with what the file holds before anything is allocated. What is 
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -89,6 +90,8 @@ def _no_constant(text: str) -> Any:
 def parse_json(text: str | bytes, what: str) -> Any:
     """JSON without duplicate keys, NaN or infinities, however deep."""
     try:
+        if isinstance(text, bytes):
+            text = text.decode()  # json itself would take UTF-16 and halves of pairs too
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except FormatError:
         raise
@@ -109,6 +112,8 @@ def _tensor(name: str, entry: Any, begin: int, end: int) -> tuple[np.dtype[Any],
         raise FormatError(f"tensor {name!r}: dtype {dtype!r:.40} is not one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(_whole(n) for n in shape):
         raise FormatError(f"tensor {name!r}: its shape is not a list of at most {MOST_AXES} whole numbers")
+    if math.prod(max(n, 1) for n in shape) >= 2**60:  # NumPy counts so, whatever an axis of length 0 makes of it
+        raise FormatError(f"tensor {name!r}: no array has a shape of {shape}")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_whole(n) for n in offsets):
         raise FormatError(f"tensor {name!r}: data_offsets are not two whole numbers")
     size = math.prod(shape) * DTYPES[dtype].itemsize
@@ -350,7 +355,9 @@ def _fill(model: "Sequential", tensors: Mapping[str, Array], path: str) -> None:
     named = _named(model)
     if set(named) != set(tensors):
         missing, surplus = sorted(set(named) - set(tensors)), sorted(set(tensors) - set(named))
-        raise FormatError(f"{path}: its tensors are not the model's (missing {missing[:3]}, not wanted {surplus[:3]})")
+        raise FormatError(
+            f"{path}: its tensors are not the model's (missing {missing[:3]!s:.300}, not wanted {surplus[:3]!s:.300})"
+        )
     for name, v in named.items():
         value = tensors[name]
         if value.shape != v.array.shape:
@@ -386,12 +393,26 @@ def save_weights(model: "Sequential", path: Any) -> None:
 
 
 def load_weights(model: "Sequential", path: Any) -> None:
-    """Set the weights from a file of `save_weights`, or of a model of the same layers."""
+    """Set the weights from a file of `save_weights`, or of a model of the same layers.
+
+    Layers may have other names than in the file, if its weights lie in the model's order.
+    """
     tensors, _ = load_tensors(path)
     own = {name: value for name, value in tensors.items() if not name.startswith("optimizer/")}
     named = _named(model)
     if set(named) != set(own):
         if len(named) != len(own):
             raise ValueError(f"{path}: {len(own)} tensors, {model.name} has {len(named)} weights")
-        own = dict(zip(named, own.values(), strict=True))  # other names, the same order
+        for name, other in zip(named, own, strict=True):  # other programs sort by name, and layers may be as large
+            if _last_name(name) != _last_name(other):
+                raise ValueError(
+                    f"{path}: {other!r} lies where {name!r} of {model.name} would; give its tensors the names of the "
+                    "model's weights, or the order"
+                )
+        own = dict(zip(named, own.values(), strict=True))
     set_arrays(list(named.values()), [own[name] for name in named], model.name)
+
+
+def _last_name(name: str) -> str:
+    """What a weight is to its layer: kernel, bias, ..."""
+    return re.sub(r"_\d+$", "", name.rpartition("/")[2])

@@ -17,9 +17,10 @@ from fastnn._perceptron import Perceptron
 from fastnn._program import Builder, Variable
 from fastnn._training import Training
 from fastnn._validate import FloatArray
+from fastnn._weights import Weights
 from fastnn.errors import NotBuiltError
 from fastnn.layers import Embedding, InputLayer, Layer
-from fastnn.layers._base import Shape, automatic_name, sample_shape, set_arrays
+from fastnn.layers._base import Shape, automatic_name, sample_shape
 from fastnn.layers._branches import ModelLayer
 from fastnn.optimizers._parts import arena
 
@@ -42,7 +43,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     return files.load(filepath, custom_objects, compile)
 
 
-class Sequential(Training, Exporting):
+class Sequential(Weights, Training, Exporting):
     """Layers, each of which takes what the one before it makes.
 
     Parameters
@@ -431,62 +432,6 @@ class Sequential(Training, Exporting):
             self._build(self._input)
         assert self._engine is not None
         return self._engine
-
-    @property
-    def weights(self) -> list[FloatArray]:
-        """All arrays of all layers, live."""
-        self._check_built()
-        return [v.array for v in self._variables()]
-
-    variables = weights
-
-    @property
-    def trainable_weights(self) -> list[FloatArray]:
-        """Those that learn, live."""
-        self._check_built()
-        return [v.array for v in self._variables() if self._learns(v)]
-
-    trainable_variables = trainable_weights
-
-    @property
-    def non_trainable_weights(self) -> list[FloatArray]:
-        """Those that do not: frozen ones and moving statistics, live."""
-        self._check_built()
-        return [v.array for v in self._variables() if not self._learns(v)]
-
-    non_trainable_variables = non_trainable_weights
-
-    @property
-    def parameters(self) -> FloatArray:
-        """All weights that learn as one flat array, live."""
-        self._need_built()
-        self._refresh_idle()
-        return self._trainables
-
-    @property
-    def grads(self) -> FloatArray:
-        """Their gradients, in the same order, live: of the last step, or gathered by tapes."""
-        self._need_built()
-        self._refresh_idle()
-        return self._gradients
-
-    def zero_grad(self) -> None:
-        """Set all gradients to 0: those of tapes add up until then."""
-        self.grads[...] = 0
-
-    def get_weights(self) -> list[FloatArray]:
-        """Copies of all arrays, in the order of `weights`."""
-        return [w.copy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set all arrays, from arrays of the same shapes in the order of `weights`."""
-        self._refuse_while_fitted()
-        self._check_built()
-        set_arrays(self._variables(), weights, self.name)
-
-    def count_params(self) -> int:
-        """How many numbers all weights together are."""
-        return sum(w.size for w in self.weights)
 
     # ---------------------------------------------------------------------------------------------------------- calls
 

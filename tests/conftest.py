@@ -100,6 +100,7 @@ def keras(monkeypatch):
     # Even so its normalisation layers would compute in float32: its promotion rules narrow every float64.
     narrowing = pytest.importorskip("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
     monkeypatch.setitem(narrowing, "float64", "float64")
+    keras.utils.set_random_seed(20260101)  # what a test draws without a seed is the same each time
     yield keras
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])

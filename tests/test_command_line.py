@@ -254,6 +254,32 @@ def test_numbers_with_something_else_among_them_are_text_and_said(here, capsys):
     write("c.csv", [*people(60), ["1e200", "170", "Ulm", "old", "3"]])
     said = run(capsys, "train", "c.csv", "--target", "group")
     assert "c.csv: column 'age', line 62: 1e200 is too large a number" in said
+    rows = people(60)
+    rows[7][1] = "-inf"
+    write("d.csv", rows)
+    assert "d.csv: column 'height', line 8: expected a number, got '-inf'" in run(
+        capsys, "train", "d.csv", "--target", "group", "--held-out", 0.02
+    )
+
+
+def test_numbers_that_a_network_cannot_compute_with_are_refused(here, capsys):
+    write("a.csv", people(60))
+    run(capsys, "train", "a.csv", "--target", "group", "--save", "m", "--epochs", 1)
+    write("b.csv", [*people(5), ["1e99", "170", "Ulm", "old", "3"]])
+    said = run(capsys, "predict", "m", "b.csv")
+    assert "b.csv: column 'age', line 7: 1e+99 is too far from the numbers trained on" in said
+
+
+def test_text_among_the_numbers_of_a_target_is_named(here, capsys):
+    write("a.csv", [["x", "y"], *([i, "low" if i == 5 else f"{i}.5"] for i in range(40))])
+    said = run(capsys, "train", "a.csv", "--target", "y")
+    assert "a.csv: column 'y', line 7: expected a number as in most rows, got 'low'" in said
+
+
+def test_a_column_left_out_as_text_tells_what_is_no_number(here, capsys):
+    write("a.csv", [["x", "z", "y"], *([f"{i}.5" if i else "low", i % 4, "ab"[i % 2]] for i in range(30))])
+    said = run(capsys, "train", "a.csv", "--target", "y", "--epochs", 1, "--held-out", 0.04)
+    assert "left out: column 'x', which is text that differs in every row, though 27 cells are numbers: 'low'" in said
 
 
 def test_classes_of_three_rows_and_of_one(here, capsys):
@@ -283,6 +309,7 @@ BAD = {
     "ragged": (b"x,y\n1,2\n3\n", "a.csv: line 3 has 1 cells, expected 2 as in the first row"),
     "twice": (b"y,y\n1,2\n", "a.csv: two columns are called 'y'; names must differ"),
     "quote": (b'x,y\n1,"2\n', "is no CSV"),
+    "zero byte": (b"x,y\n1,2\n3,\0004\n", "a.csv: line 3 holds a zero byte"),
     "latin": ("x,y\nK\u00f6ln,2\n".encode("latin-1"), "a.csv: this is no text in UTF-8"),
     "column": (b"x,yy\n1,2\n", "--target: unknown name 'y'; did you mean 'yy'? (known: x, yy)"),
 }
@@ -304,15 +331,22 @@ def test_files_that_are_no_tables_are_refused(name, here, capsys):
         (("--held-out", "1.5"), "--held-out: expected a finite number"),
         (("--separator", "ab"), "--separator: expected one character, or tab, got 'ab'"),
         (("--save", "nowhere/m"), "--save: there is no folder 'nowhere'"),
+        (("--save", "."), "--save: '.' is a folder; name a file in it"),
         (("--problem", "regression"), "--problem: 'group' holds text such as"),
-        (("--epochs", "-1"), "epochs"),
-        (("--learning-rate", "-1"), "learning_rate"),
+        (("--epochs", "-1"), "--epochs: expected a whole number >= 1, got -1"),
+        (("--epochs", "0"), "--epochs: expected a whole number >= 1, got 0"),
+        (("--learning-rate", "-1"), "--learning-rate: expected a finite number > 0, got -1.0"),
+        (("--batch-size", "0"), "--batch-size: expected a whole number >= 1, got 0"),
+        (("--seed", "-5"), "--seed: expected a whole number >= 0"),
+        (("--hidden", "9999999999999"), "there is not enough memory for this"),
     ],
 )
 def test_arguments_are_checked(arguments, expected, here, capsys):
     write("a.csv", people(20))
     assert expected in run(capsys, "train", "a.csv", "--target", "group", *arguments)
     assert "No such file" in run(capsys, "train", "b.csv", "--target", "group")
+    said = run(capsys, "train", "a.csv", "--target", "income", "--problem", "regression", "--held-out", 0.99)
+    assert "--held-out: 0.99 of 20 rows leaves 1 to train on; hold out fewer" in said
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])

@@ -272,9 +272,10 @@ def test_every_layer_and_loss_tells_its_shapes(name):
 
 
 RUN = [
-    "constraints", "errors", "files", "initializers", "layers", "losses", "losses._base", "losses._classification",
+    "constraints", "errors", "files", "initializers", "initializers._base", "initializers._drawn",
+    "initializers._fixed", "layers", "losses", "losses._base", "losses._classification",
     "losses._functions", "losses._ranking", "losses._regression", "optimizers", "optimizers.base", "optimizers.lbfgs",
-    "optimizers.rules", "optimizers.schedules", "reference.autograd", "regularizers", "_training",
+    "optimizers.rules", "optimizers.schedules", "reference.autograd", "regularizers", "_evaluating", "_training",
 ]  # fmt: skip
 
 

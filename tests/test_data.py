@@ -139,6 +139,10 @@ def test_what_is_no_number_is_named(pandas, polars, data):
             polars.DataFrame({"a": x[:, 0], "b": ["x", "y"] * 24, "c": x[:, 2], "d": x[:, 3]}),
             "x, column 'b': expected numbers, got String.*to_dummies",
         ),
+        (
+            polars.DataFrame({"a": x[:, 0], "b": [[1.0]] * 48, "c": x[:, 2], "d": x[:, 3]}),
+            r"x, column 'b': expected a number in each row, got List\(Float64\)",
+        ),
         ({"a": x}, r"x: expected an array, got a dict; join its columns"),
     ]
     for value, match in wrong:

@@ -66,6 +66,14 @@ def test_from_keras(name, keras):
     np.testing.assert_array_equal(np.asarray(theirs(x)), expected)
 
 
+def test_a_limited_relu_goes_to_torch_and_back(torch):
+    model = fastnn.Sequential([layers.Input((4,)), layers.Dense(5), layers.ReLU(max_value=0.7)], seed=0)
+    again = fastnn.Sequential.from_torch(model.to_torch())
+    x = inputs("", (4,))
+    np.testing.assert_allclose(again(x), model(x), rtol=1e-6, atol=1e-7)
+    assert again.layers[-1].max_value == pytest.approx(0.7) and (model(x) == np.float32(0.7)).any()
+
+
 def test_from_keras_in_single_precision(keras):
     keras.config.set_dtype_policy("float32")
     theirs = keras_model(keras, "dense")

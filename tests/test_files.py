@@ -100,6 +100,29 @@ def test_weights_alone(x, tmp_path):
         built("dense").load_weights(tmp_path / "w")
 
 
+def test_weights_by_other_names(x, tmp_path):
+    """Taken in their order, where that is the model's; a file that another program sorted is not."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+
+    def made(*names):
+        stack = [layers.Dense(3, name=name, bias_initializer="random_normal") for name in names]
+        return fastnn.Sequential([layers.Input((3,)), *stack])
+
+    model, other = made("dense_9", "dense_10"), made("a", "b")
+    model.save_weights(tmp_path / "w")
+    other.load_weights(tmp_path / "w")
+    np.testing.assert_array_equal(other.predict(x[:, :3], verbose=0), model.predict(x[:, :3], verbose=0))
+    safetensors.save_file(safetensors.load_file(tmp_path / "w"), tmp_path / "sorted")
+    before = other.get_weights()
+    with pytest.raises(ValueError, match="'dense_10/bias' lies where 'a/kernel' of"):
+        other.load_weights(tmp_path / "sorted")
+    for one, two in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, two)
+    again = made("dense_9", "dense_10")
+    again.load_weights(tmp_path / "sorted")  # by name
+    np.testing.assert_array_equal(again.predict(x[:, :3], verbose=0), model.predict(x[:, :3], verbose=0))
+
+
 def test_safetensors_reads_it(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     model = built("branches")
@@ -138,6 +161,22 @@ def test_an_existing_file_may_be_kept(tmp_path):
     model.save(tmp_path / "m")
     with pytest.raises(FileExistsError):
         model.save(tmp_path / "m", overwrite=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and permissions as POSIX has them")
+def test_what_a_file_is_stays(tmp_path):
+    model = built("dense")
+    model.save(tmp_path / "m")
+    (tmp_path / "m").chmod(0o600)
+    (tmp_path / "latest").symlink_to("m")
+    model.set_weights([w + 1 for w in model.get_weights()])
+    model.save(tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink() and (tmp_path / "m").stat().st_mode & 0o777 == 0o600
+    np.testing.assert_array_equal(fastnn.load(tmp_path / "m").get_weights()[0], model.get_weights()[0])
+    os.mkfifo(tmp_path / "pipe")  # as /dev/null, which a save by root would have taken the place of
+    with pytest.raises(OSError, match="expected a name for a file, and there is a folder or a device"):
+        model.save(tmp_path / "pipe")
+    assert sorted(os.listdir(tmp_path)) == ["latest", "m", "pipe"]
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
@@ -202,6 +241,23 @@ def described(whole, change):
     change(model)
     header["__metadata__"]["fastnn"] = json.dumps(model)
     return joined(header, body)
+
+
+def test_an_empty_array_beyond_measure_is_refused(tmp_path):
+    entry = {"dtype": "F32", "shape": [2**32, 2**32, 0], "data_offsets": [0, 0]}
+    (tmp_path / "bad").write_bytes(joined({"a": entry}, b""))
+    with pytest.raises(FormatError, match="tensor 'a': no array has a shape of"):
+        files.load_tensors(tmp_path / "bad")
+    (tmp_path / "good").write_bytes(joined({"a": {**entry, "shape": [2**20, 2**20, 0]}}, b""))
+    assert files.load_tensors(tmp_path / "good")[0]["a"].shape == (2**20, 2**20, 0)
+
+
+def test_a_header_in_another_encoding_is_refused(whole, tmp_path):
+    header, body = parts(whole)
+    for encoding in ("utf-16-le", "utf-8-sig"):
+        refused(joined(json.dumps(header).encode(encoding), body), tmp_path)
+    name = b'{"\xed\xa0\x80":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'  # half of a pair
+    refused(joined(name, b"1234"), tmp_path)
 
 
 def test_wrong_descriptions_are_refused(whole, tmp_path):

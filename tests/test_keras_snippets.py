@@ -65,6 +65,7 @@ def keras_as_it_comes():
     keras.utils.clear_session()  # or its automatic names would go on from where other tests left them
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(20260101)
     yield keras
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])

@@ -524,6 +524,15 @@ def test_divergence_names_epoch_step_and_layer(place, shuffle, options):
     same_state(state(model), state(twin))
 
 
+def test_a_batch_beyond_all_samples_is_all_of_them():
+    model, twin = explosive(), explosive()
+    for one, size in ((model, 10**30), (twin, len(X))):
+        one.fit(X / 10, Y, batch_size=size, epochs=2, verbose=0)
+        one.evaluate(X / 10, Y, batch_size=size, verbose=0)
+        one.predict(X, batch_size=size, verbose=0)
+    same_state(state(model), state(twin))
+
+
 def test_divergence_in_a_later_step_keeps_the_earlier_ones():
     model, twin = explosive(), explosive()
     x = X.copy()

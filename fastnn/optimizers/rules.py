@@ -9,7 +9,8 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from fastnn import _validate
 from fastnn.optimizers._parts import Check, between, flag
-from fastnn.optimizers.base import Optimizer, Rate
+from fastnn.optimizers._state import Rate
+from fastnn.optimizers.base import Optimizer
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "Rprop"]
 

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 
-from fastnn import _validate
+from fastnn import _validate, activations
 from fastnn.layers._dense import Form
 from fastnn.optimizers._parts import Check, between, optional, whole
 
 OUTPUTS = {"identity": "linear", "logistic": "sigmoid", "softmax": "softmax", "exp": "exponential"}
 SOLVERS = ("adam", "lbfgs", "sgd")
+SHRINKING = ("glu", activations.glu)  # fewer outputs than inputs
+MOST_UNITS = 2**31 - 1  # of a layer
+MOST_THREADS = 2**16 - 1
 
 
 def _one_of(*names: str) -> Check:
@@ -69,10 +73,20 @@ CHECKS: dict[str, Check] = {
     "max_fun": whole(1),
     "normalization": optional(_one_of("batch", "layer")),
     "dtype": optional(_precision),
-    "n_threads": optional(whole(1)),
+    "n_threads": optional(lambda value, name: _validate.integer(value, name, minimum=1, maximum=MOST_THREADS)),
     "class_weight": optional(_class_weight),
     "out_activation": optional(_one_of("identity", "logistic", "exp", "softplus", "tanh", "relu")),
 }
+
+
+def random_state(value: Any) -> Any:
+    """A RandomState of the argument, as scikit-learn makes it."""
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"random_state: expected a whole number, a RandomState or None, got {value!r}: {error}"
+        ) from None
 
 
 class Hidden(NamedTuple):
@@ -108,21 +122,28 @@ def _fit_for_lbfgs(estimator: Any, hidden: Hidden) -> None:
 
 
 def _hidden(estimator: Any) -> Hidden:
-    given = estimator.hidden_layer_sizes
-    sizes = list(given) if hasattr(given, "__iter__") and not isinstance(given, str) else [given]
-    units = tuple(_validate.integer(size, "hidden_layer_sizes") for size in sizes)
+    units = _units(estimator.hidden_layer_sizes)
+    count = len(units)
+    functions = tuple(_activation(a) for a in _each(estimator.activation, "activation", count))
+    rates = tuple(_share(rate, "dropout") for rate in _each(estimator.dropout, "dropout", count))
+    return Hidden(units, functions, rates)
+
+
+def _units(given: Any) -> tuple[int, ...]:
+    """One number, or one for each hidden layer, in anything that has an order."""
+    if isinstance(given, (str, bytes, Mapping, set, frozenset)):
+        raise TypeError(f"hidden_layer_sizes: expected a whole number or a tuple of them, got {given!r}")
+    several = hasattr(given, "__iter__") and not (isinstance(given, np.ndarray) and given.ndim == 0)
+    sizes = list(given) if several else [given]
+    units = tuple(_validate.integer(size, "hidden_layer_sizes", maximum=MOST_UNITS) for size in sizes)
     if any(size <= 0 for size in units):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {list(units)}.")
-    count = len(units)
-    activations = _each(estimator.activation, "activation", count, (list, tuple))
-    dropout = _each(estimator.dropout, "dropout", count, (list, tuple, np.ndarray))
-    rates = tuple(_share(rate, "dropout") for rate in dropout)
-    return Hidden(units, tuple(_activation(a) for a in activations), rates)
+    return units
 
 
-def _each(value: Any, name: str, count: int, several: tuple[type[Any], ...]) -> tuple[Any, ...]:
+def _each(value: Any, name: str, count: int) -> tuple[Any, ...]:
     """One for each hidden layer."""
-    if not isinstance(value, several):
+    if not isinstance(value, (list, tuple)) and not (isinstance(value, np.ndarray) and value.ndim):
         return (value,) * count
     if len(value) != count:
         raise ValueError(f"{name}: there are {count} hidden layers, and {len(value)} in the list; pass one for each")
@@ -135,5 +156,10 @@ def _activation(value: Any) -> Any:
         value = OUTPUTS.get(value, value)
     elif not callable(value):
         raise TypeError(f"activation: expected a name or a function with a derivative, got {value!r}")
+    if value in SHRINKING:
+        raise ValueError(
+            "activation: 'glu' gives half as many outputs as it reads, and hidden_layer_sizes says both at once; "
+            "use it in a fastnn.Sequential"
+        )
     Form(value)  # an unknown name is refused here
     return value

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import (
     check_array,
     check_is_fitted,
@@ -180,7 +180,7 @@ class BasePerceptron(NetworkHolder):
             _arguments.OUTPUTS.get(self.out_activation_, self.out_activation_), hidden.dropout, self.normalization,
             self._precision(X, begins),
         )  # fmt: skip
-        random = check_random_state(self.random_state)
+        random = _arguments.random_state(self.random_state)
         if begins:
             self._begin(design, random)
         data = Data(X, targets, self._class_weights(y, weights, incremental))

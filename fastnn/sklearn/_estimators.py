@@ -97,6 +97,21 @@ def _binarizer(y: Array) -> LabelBinarizer:
     return binarizer
 
 
+def _balance(class_weight: Any, y: Array) -> Array:
+    """The class's weight for each sample."""
+    if y.ndim == 1 and isinstance(class_weight, (list, tuple)):
+        raise ValueError(
+            f"class_weight: a list is for several labels, and y has one column; pass a dict, got {class_weight}"
+        )
+    try:
+        balance: Array = compute_sample_weight(class_weight, y)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"class_weight: {error}") from None
+    if not (np.isfinite(balance) & (balance >= 0)).all():
+        raise ValueError(f"class_weight: expected weights that are finite and not negative, got {class_weight}")
+    return balance
+
+
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc,unused-ignore]
     __doc__ = f"""A network that tells classes, or several labels at once, with scikit-learn's arguments and more.
 
@@ -209,7 +224,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc,unuse
                 "class_weight: 'balanced' needs all of y, and partial_fit sees a part; pass a dict, for instance of "
                 "sklearn.utils.compute_class_weight('balanced', classes=classes, y=y)"
             )
-        balance: Array = compute_sample_weight(self.class_weight, y)
+        balance = _balance(self.class_weight, y)
         return balance if weights is None else balance * weights
 
     def _decode(self, output: Array) -> Array:

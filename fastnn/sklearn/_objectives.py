@@ -37,6 +37,7 @@ NEEDS_CLASSES = (
     losses.CategoricalFocalCrossentropy,
     losses.CategoricalHinge,
 )
+OF_PAIRS = (losses.Contrastive, losses.MarginRanking, losses.Triplet)
 
 
 class Objective(NamedTuple):
@@ -82,7 +83,13 @@ def _any_loss(given: Any, own: dict[str, Any]) -> Loss:
         _validate.choice(given, "loss", (*own, *losses.names()))
         if given in own:
             given = own[given]()
-    return _weighing(losses.as_loss(given))
+    loss = losses.as_loss(given)
+    if isinstance(loss, OF_PAIRS):
+        raise ValueError(
+            f"loss: {type(loss).__name__} compares samples or scores with each other, and an estimator's targets are "
+            "each sample's own; use it with a fastnn.Sequential"
+        )
+    return _weighing(loss)
 
 
 def _weighing(loss: Loss) -> Loss:
