@@ -490,8 +490,28 @@ def test_adapt_refuses_what_has_no_mean(data):
 # --------------------------------------------------------------------------------------------------------------- page
 
 
+@pytest.mark.parametrize("n", [0, 1, 65535, 65536, 65537, 4 * 65536 + 3])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_whatever_is_not_finite_is_found_wherever_it_is(n, threads, dtype):
+    from fastnn._core.batches import all_finite
+
+    before = fastnn.set_num_threads(threads)
+    try:
+        x = np.linspace(-1, 1, n).astype(dtype)
+        assert all_finite(x)
+        for i in {0, n // 2, 65535, 65536, n - 1} & set(range(n)):
+            for bad in (np.nan, np.inf, -np.inf):
+                kept, x[i] = x[i], bad
+                assert not all_finite(x)
+                x[i] = kept
+    finally:
+        fastnn.set_num_threads(before)
+
+
 def test_the_page(sources):
     import re
+
+    pytest.importorskip("pandas")
 
     page = (sources / "docs" / "data.md").read_text(encoding="utf-8")
     names = {}

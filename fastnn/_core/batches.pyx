@@ -3,17 +3,22 @@
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
-from fastnn._core.kernels cimport chosen_table, fnn, parallel, real
+from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
 import numpy as np
 
 cnp.import_array()
 fnn = chosen_table()
 
+cdef extern from "fnn.h" nogil:
+    enum:
+        FNN_MOST_THREADS
+
 cdef enum:
     FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
+    LOOKED_AT = 64 << 10          # elements that a thread takes at a time while it looks for NaN
 
 ctypedef fused number:
     float
@@ -136,12 +141,46 @@ cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil:
     return not (bad or long_bad)
 
 
+cdef struct Look:
+    # For NaN and infinities, in pieces
+    const void *x
+    ptrdiff_t n
+    bint wide
+    bint found[FNN_MOST_THREADS]   # by each thread
+
+
+cdef void look_at_piece(void *context, int64_t index, int worker) noexcept nogil:
+    cdef Look *job = <Look *>context
+    cdef ptrdiff_t begin = index * LOOKED_AT, n = min(<ptrdiff_t>LOOKED_AT, job.n - begin)
+    if job.found[worker]:
+        return
+    if job.wide:
+        job.found[worker] = not is_finite(<const double *>job.x + begin, n)
+    else:
+        job.found[worker] = not is_finite(<const float *>job.x + begin, n)
+
+
+cdef bint are_finite(const real *x, ptrdiff_t n) noexcept nogil:
+    """is_finite by all threads"""
+    cdef Look job
+    cdef int i, threads = get_threads()
+    if n <= LOOKED_AT:
+        return is_finite(x, n)
+    memset(job.found, 0, sizeof(job.found))
+    job.x, job.n, job.wide = x, n, real is double
+    parallel(look_at_piece, &job, (n + LOOKED_AT - 1) // LOOKED_AT, threads)
+    for i in range(threads):
+        if job.found[i]:
+            return False
+    return True
+
+
 def all_finite(const real[::1] x) -> bool:
     """Whether x holds no NaN and no infinity."""
     cdef bint finite = True
     if x.shape[0]:
         with nogil:
-            finite = is_finite(&x[0], x.shape[0])
+            finite = are_finite(&x[0], x.shape[0])
     return finite
 
 
