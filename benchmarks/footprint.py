@@ -18,6 +18,7 @@ from contestants import STEPS
 IMPORTS = {
     "NumPy": "import numpy",
     "fastnn": "import fastnn",
+    "fastnn in use": "from fastnn import Sequential, layers",
     "scikit-learn": "import sklearn.neural_network",
     "PyTorch": "import torch",
     "JAX": "import jax, jax.numpy",

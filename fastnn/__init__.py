@@ -1,6 +1,6 @@
 """fastnn: dense neural networks on the CPU.
 
-What every training needs is loaded with it, all else when it is first used.
+Its parts are loaded when they are first used.
 """
 
 from typing import TYPE_CHECKING
@@ -15,27 +15,35 @@ except ModuleNotFoundError as error:
         "fastnn, or build in place by: pip install -e ."
     ) from None
 
-from fastnn import activations, constraints, errors, initializers, layers, losses, models, optimizers, regularizers
+from fastnn import errors
 from fastnn._lazy import lazily
-from fastnn._random import set_seed
 from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
-from fastnn.layers import Dense, Input, Layer
-from fastnn.models import Sequential
-from fastnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from fastnn import (
+        activations,
         callbacks,
+        constraints,
         datasets,
         diagnostics,
+        initializers,
+        layers,
+        losses,
         metrics,
+        models,
+        optimizers,
         plots,
         reference,
+        regularizers,
         sklearn,  # noqa: F401  (no part of `from fastnn import *`, as it needs scikit-learn)
         utils,
     )
     from fastnn._explain import explain
+    from fastnn._random import set_seed
     from fastnn.files import load
+    from fastnn.layers import Dense, Input, Layer
+    from fastnn.models import Sequential
+    from fastnn.optimizers import Optimizer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -77,13 +85,22 @@ __getattr__, __dir__ = lazily(
     "fastnn",
     {
         "_explain": ["explain"],
+        "_random": ["set_seed"],
+        "activations": ["activations"],
         "callbacks": ["callbacks"],
+        "constraints": ["constraints"],
         "datasets": ["datasets"],
         "diagnostics": ["diagnostics"],
         "files": ["load"],
+        "initializers": ["initializers"],
+        "layers": ["layers", "Dense", "Input", "Layer"],
+        "losses": ["losses"],
         "metrics": ["metrics"],
+        "models": ["models", "Sequential"],
+        "optimizers": ["optimizers", "Optimizer"],
         "plots": ["plots"],
         "reference": ["reference"],
+        "regularizers": ["regularizers"],
         "sklearn": ["sklearn"],
         "utils": ["utils"],
     },

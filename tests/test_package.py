@@ -86,6 +86,10 @@ import sys
 import numpy
 before = set(sys.modules)
 import fastnn
+from fastnn import *  # its parts are loaded when they are first used
+model = Sequential([Dense(1)])
+model.compile("sgd", "mse")
+model.fit(numpy.ones((2, 1)), numpy.ones((2, 1)), verbose=0)
 heavy = {"scipy", "sklearn", "matplotlib", "pandas", "jax", "torch", "keras", "Cython", "setuptools", "onnx"}
 print(sorted(heavy & {name.partition(".")[0] for name in set(sys.modules) - before}))
 """
