@@ -16,6 +16,7 @@
     {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2cf8p-4f, -0x1.b7f90ep-6f,                                                \
      0x1.5405b2p-8f, -0x1.a3f706p-11f, 0x1.496a42p-14f}
 #define TANH_F {-0x1.555556p-2f, 0x1.1110eap-3f, -0x1.ba08c8p-5f, 0x1.64a996p-6f, -0x1.116acap-7f, 0x1.2c869ep-9f}
+#define HALVED_F {0x1.ffffbap-1f, -0x1.ffedcap-2f, 0x1.fe627ap-3f, -0x1.eea98ep-4f, 0x1.9d72c2p-5f, -0x1.9d1398p-7f}
 #define TAIL_P_F {0x1.8194ep+5f, 0x1.527576p+5f, 0x1.1b4b46p+4f, 0x1.f735ap+1f, 0x1.98857cp-2f}
 #define TAIL_Q_F {0x1.8194ep+6f, 0x1.430de6p+7f, 0x1.d05fd6p+6f, 0x1.6af192p+5f, 0x1.3b5beap+3f, 0x1p+0f}
 #define EXP_D                                                                                                          \
@@ -124,6 +125,24 @@ FNN_INLINE vreal exp_reduce(vreal x, int shift, vreal *n, vreal *two_n)
 
 /* e^r - 1 for |r| <= ln(2) / 2 */
 FNN_INLINE vreal expm1_core(vreal r) { return v_fma(v_mul(r, r), V_FIT(r, exp_fit), r); }
+
+/* For 2 x = n ln 2 + r with |r| <= ln(2) / 2: half of r from n and x, and e^r - 1 from half of r */
+FNN_INLINE vreal exp_half_rest(vreal n, vreal x)
+{
+#if FNN_HAS_FMA && !FNN_DOUBLE
+    return v_fnma(n, v_set(LN2 / 2), x);
+#else
+    return v_fnma(n, v_set((real)(LN2_LO / 2)), v_fnma(n, v_set((real)(LN2_HI / 2)), x));
+#endif
+}
+FNN_INLINE vreal expm1_of_half(vreal r)
+{
+    enum { LAST = sizeof exp_fit / sizeof *exp_fit - 1 };
+    vreal y = v_set(exp_fit[LAST] * (real)(4 << LAST));
+    FNN_UNROLL for (int i = LAST - 1; i >= 0; i--)
+        y = v_fma(y, r, v_set(exp_fit[i] * (real)(4 << i)));
+    return v_mul(r, v_fma(r, y, v_set(2)));
+}
 
 /* e^(x + lo) 2^EXP_SCALE_BITS for EXP_LOWEST <= x <= 0, without loss where e^x is denormal; 0 at EXP_LOWEST */
 FNN_INLINE vreal exp_scaled_sum(vreal x, vreal lo)
@@ -265,27 +284,40 @@ FNN_INLINE vreal v_log_sigmoid(vreal x)
     return v_sub(v_min(x, v_zero()), log1p_unit(v_exp_nonpositive(v_negabs(x))));
 }
 
-/* x^3 fit(x^2) = tanh(x) - x for |x| < 5/8 */
-FNN_INLINE vreal tanh_series(vreal x)
+/* x^3 fit(x^2) = tanh(x) - x for |x| < 5/8: the fit, and x^3 */
+FNN_INLINE vreal tanh_series(vreal x, vreal *cube)
 {
     const vreal z = v_mul(x, x);
-    return v_mul(v_mul(z, x), V_FIT(z, tanh_fit));
+    *cube = v_mul(z, x);
+    return V_FIT(z, tanh_fit);
 }
-/* tanh |x| = 1 - 2 e / (1 + e), e = e^(-2 |x|), away from 0   (1.44, 1.42 ULP) */
+/* 1 - q / (1 + q / 2) for 0 <= q <= 2 e^(-5/4), which is tanh of log(2 / q) / 2; float has no time for the division */
+#if FNN_DOUBLE
+FNN_INLINE vreal tanh_of_tail(vreal q) { return v_sub(v_set(1), v_div(q, v_fma(q, v_set(0.5), v_set(1)))); }
+#else
+static const real halved_fit[] = HALVED_F;
+FNN_INLINE vreal tanh_of_tail(vreal q) { return v_fnma(q, V_FIT(q, halved_fit), v_set(1)); }
+#endif
+/* tanh |x| from q = 2 e^(-2 |x|), away from 0. Whatever is done to -2 |x| is done to -|x| by constants that are twice or half
+   as large. An error of q counts half at most: ln 2 in one piece will do.   (1.44, 1.42 ULP) */
 FNN_INLINE vreal v_tanh(vreal x)
 {
-    const vreal one = v_set(1), minus_x = v_negabs(x);
-    vreal n, two_n;
-    const vreal r = exp_reduce(v_atleast(v_add(minus_x, minus_x), EXPM1_LOW), 0, &n, &two_n);
-    const vreal e = v_mul(v_add(one, expm1_core(r)), two_n);
-    const vreal outside = v_sub(one, v_div(v_add(e, e), v_add(one, e)));
-    return v_copysign(v_select(v_lt(v_abs(x), v_set((real)0.625)), v_add(x, tanh_series(x)), outside), x);
+    const vreal minus_x = v_negabs(x), half = v_atleast(minus_x, EXPM1_LOW / 2);
+    const vreal magic = v_set((real)(FNN_MAGIC + FNN_EXPONENT_BIAS + 1)), sum = v_fma(half, v_set((real)(2 * LOG2E)), magic);
+    const vreal two_n = v_real(i_shl(v_bits(sum), FNN_MANTISSA));
+    const vreal p = expm1_of_half(exp_half_rest(v_sub(sum, magic), half)), q = v_fma(p, two_n, two_n);
+    vreal cube;
+    const vreal fit = tanh_series(x, &cube), inside = v_fma(cube, fit, x);
+    const vreal y = v_select(v_gt(minus_x, v_set((real)-0.625)), inside, tanh_of_tail(q));
+    return v_real(i_or(v_bits(y), i_and(v_bits(x), i_set(FNN_SIGN)))); /* -0 too */
 }
 
 /* x - tanh(x), whose difference would cancel for a small x */
 FNN_INLINE vreal v_tanh_shrink(vreal x)
 {
-    return v_select(v_lt(v_abs(x), v_set((real)0.625)), v_neg(tanh_series(x)), v_sub(x, v_tanh(x)));
+    vreal cube;
+    const vreal fit = tanh_series(x, &cube);
+    return v_select(v_lt(v_abs(x), v_set((real)0.625)), v_neg(v_mul(cube, fit)), v_sub(x, v_tanh(x)));
 }
 
 /* ------------------------------------------------------------------------------------------ erf and the normal tail
