@@ -75,6 +75,7 @@ class GradientMonitor(Callback):
         self.units: dict[str, dict[str, list[float]]] = {}
         self.epochs: list[int] = []
         self._before: list[Any] = []
+        self._learns: list[Any] = []  # the variables that do, while a fit lasts
         self._steps = 0
         self._engines: dict[int, Any] = {}  # of single layers, made once a fit
         self._kinds: list[tuple[str, str]] | None = None  # of layers whose units are looked at, and for what
@@ -83,7 +84,7 @@ class GradientMonitor(Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
         self.history, self.units, self.epochs = {}, {}, []
-        self._before, self._steps, self._engines = [], 0, {}
+        self._before, self._steps, self._engines, self._learns = [], 0, {}, []
         self._begin, self._longest, self._kinds = time.perf_counter(), 0.0, None
         if self.model.built:
             self._mark(self._learning())
@@ -100,8 +101,7 @@ class GradientMonitor(Callback):
         """Record, if it is time."""
         begin = time.perf_counter()
         if isinstance(self.every, str):
-            last = self.model.stop_training or epoch + 1 == (self.params or {}).get("epochs")
-            due = last or not self.epochs or self._affords(self._longest)
+            due = self._is_last(epoch) or not self.epochs or self._affords(self._longest)
         else:
             due = (epoch + 1) % self.every == 0
         if not due:
@@ -112,13 +112,16 @@ class GradientMonitor(Callback):
         took = time.perf_counter() - begin
         self._spent, self._longest = self._spent + took, max(self._longest, took - looked)
 
+    def _is_last(self, epoch: int) -> bool:
+        return bool(self.model.stop_training) or epoch + 1 == (self.params or {}).get("epochs")
+
     def _affords(self, seconds: float) -> bool:
         """Whether there is time for so much more; always, where the user says how often."""
         spare = SHARE * (time.perf_counter() - self._begin) - self._spent
         return not isinstance(self.every, str) or seconds <= spare
 
     def _record(self, epoch: int) -> None:
-        learning = self._learning()
+        learning = self._learns = self._learns or self._learning()
         if len(self._before) != len(learning):  # the first data built the model
             self._before = [v.array for v in learning]
         steps = max(1, self.model.optimizer._steps - self._steps)
@@ -138,7 +141,8 @@ class GradientMonitor(Callback):
                 print(f"{name}: gradient {last['gradient']:.3g}, update a step {last['update']:.3g} of the weights")
         self._record_units()
         self.epochs.append(epoch)
-        self._mark(learning)
+        if not self._is_last(epoch):
+            self._mark(learning)
 
     def _record_units(self) -> None:
         """How many units of each layer are dead or saturated."""
@@ -175,7 +179,7 @@ class GradientMonitor(Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Let go of what it worked with."""
-        self._engines = {}
+        self._engines, self._learns = {}, []
 
     def get_state(self) -> dict[str, Any]:
         """What was recorded, for a fit that is gone on with."""
