@@ -50,3 +50,25 @@ def test_three_optimizers_in_one_picture(digits, tmp_path, capsys, monkeypatch):
     drawn = pyplot.gcf().axes[0]
     assert [line.get_label() for line in drawn.get_lines()] == ["Adagrad", "RMSprop", "Adam"]
     assert (tmp_path / "picture.png").stat().st_size > 10000
+
+
+def test_an_embedding_of_some_digits_tells_others_apart(sources):
+    """Against two components, on digits that neither has seen; and training adds to what the first weights have."""
+    script = runpy.run_path(str(sources / "examples" / "embedding.py"))
+    gains, learned = [], []
+    for seed in range(5):
+        maps, others = script["maps"](seed)
+        components, trained = ([script["recall"](put(x), y) for x, y in others] for put in maps.values())
+        gains.append(trained[1] - components[1])
+        if seed < 2:
+            untrained = script["maps"](seed, steps=0)[0]["embedding"]
+            learned.append([after - script["recall"](untrained(x), y)
+                            for after, (x, y) in zip(trained, others, strict=True)])  # fmt: skip
+        assert all(y.min() == 5 for x, y in others[1:]) and others[0][1].max() == 4
+    assert np.mean(gains) >= 0.15, gains
+    assert np.all(np.mean(learned, axis=0) > 0.01), learned
+
+
+def test_recall_leaves_a_picture_itself_out(sources):
+    recall = runpy.run_path(str(sources / "examples" / "embedding.py"))["recall"]
+    assert recall(np.array([[0.0, 0], [1, 0], [1.5, 0], [4, 0]]), np.array([0, 0, 1, 1])) == 0.5

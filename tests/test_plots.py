@@ -123,7 +123,7 @@ def test_gradient_flow_of_activations_in_layers_of_their_own(rng):
 
 
 def test_gradient_monitor(model):
-    monitor = callbacks.GradientMonitor()
+    monitor = callbacks.GradientMonitor(every=1)
     model[0].fit(*model[1:], epochs=3, verbose=0, callbacks=[monitor])
     ax = plots.gradient_flow(monitor)
     for name, figures in monitor.history.items():

@@ -1,5 +1,6 @@
 """GradientMonitor: how large the gradients of each layer are, how far its weights go, and which units take no part."""
 
+import math
 import time
 from typing import Any
 
@@ -12,7 +13,8 @@ from fastnn.callbacks._base import Callback, Logs
 __all__ = ["GradientMonitor"]
 
 SAMPLES = 256  # how many, at most, units are looked at with
-SHARE = 0.02  # of the time of a fit that records may take, where it is for them to say how often they come
+SHARE = 0.015  # of the time of a fit that records may take, where it is for them to say how often they come
+LOOK = 2.5e-4  # seconds a layer that a first look at units takes, about
 TINY, HUGE = 1e-25, 1e37  # outside of these squares in float32 may be lost
 
 
@@ -21,13 +23,14 @@ class GradientMonitor(Callback):
 
     Gradients that shrink from the last layer to the first vanish; ones that grow explode. An update ratio of about
     1e-3 a step is usual: far less and the layer hardly learns, far more and it does not settle. And record for each
-    layer with an activation how many of its units are dead or saturated. A record takes some tenths of a millisecond:
-    where an epoch takes only a few, ``every="auto"`` keeps the cost small.
+    layer with an activation how many of its units are dead or saturated. A record takes some tenths of a millisecond,
+    most of it for the units: where an epoch takes only a few, "auto" leaves out epochs and looks at units less often.
 
     Parameters
     ----------
     every : int or "auto", optional
-        Record after every so many epochs; 1 if None. "auto": as often as takes 2 % of the time of the fit.
+        Record after every so many epochs; 1 if None. "auto": after the first and the last, and between them as often as
+        takes 1.5 % of the time of the fit.
     verbose : {0, 1}
         1 prints a line a layer when something is recorded.
 
@@ -41,6 +44,7 @@ class GradientMonitor(Callback):
         For each layer of relu's kind (relu, relu6, hard_silu) ``{"dead": [...]}``, the share of its units that are 0
         for every sample; for each of sigmoid's or tanh's kind ``{"saturated": [...]}``, the share of its outputs where
         the slope is below 5 % of the steepest. Over the first 256 samples of fit, or the last batch of an iterable.
+        With "auto" nan where a record was made without a look at them, for want of time: in a fit of some 10 ms all.
     epochs : list of int
         When it was recorded.
 
@@ -48,7 +52,7 @@ class GradientMonitor(Callback):
     --------
     >>> import numpy as np
     >>> import fastnn
-    >>> monitor = fastnn.callbacks.GradientMonitor()
+    >>> monitor = fastnn.callbacks.GradientMonitor(every=1)
     >>> model = fastnn.Sequential([fastnn.layers.Dense(4, activation="tanh"), fastnn.layers.Dense(1)], seed=0)
     >>> model.compile("sgd", "mse")
     >>> x = np.linspace(-1, 1, 64)[:, None]
@@ -59,7 +63,7 @@ class GradientMonitor(Callback):
     True
     """
 
-    def __init__(self, every: int | str | None = None, verbose: int = 0) -> None:
+    def __init__(self, every: int | str | None = "auto", verbose: int = 0) -> None:
         super().__init__()
         self.every: int | str
         if isinstance(every, str):
@@ -71,20 +75,23 @@ class GradientMonitor(Callback):
         self.units: dict[str, dict[str, list[float]]] = {}
         self.epochs: list[int] = []
         self._before: list[Any] = []
+        self._learns: list[Any] = []  # the variables that do, while a fit lasts
         self._steps = 0
         self._engines: dict[int, Any] = {}  # of single layers, made once a fit
-        self._begin, self._spent, self._longest = 0.0, 0.0, 0.0  # seconds
+        self._kinds: list[tuple[str, str]] | None = None  # of layers whose units are looked at, and for what
+        self._begin, self._spent, self._longest, self._look = 0.0, 0.0, 0.0, 0.0  # seconds
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
         self.history, self.units, self.epochs = {}, {}, []
-        self._before, self._steps, self._engines = [], 0, {}
-        self._begin, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
+        self._before, self._steps, self._engines, self._learns = [], 0, {}, []
+        self._begin, self._longest, self._kinds = time.perf_counter(), 0.0, None
         if self.model.built:
-            self._mark()
+            self._mark(self._learning())
+        self._spent = time.perf_counter() - self._begin
 
-    def _mark(self) -> None:
-        self._before = [v.array.copy() for v in self._learning()]
+    def _mark(self, learning: list[Any]) -> None:
+        self._before = [v.array.copy() for v in learning]
         self._steps = self.model.optimizer._steps
 
     def _learning(self) -> list[Any]:
@@ -94,24 +101,34 @@ class GradientMonitor(Callback):
         """Record, if it is time."""
         begin = time.perf_counter()
         if isinstance(self.every, str):
-            due = self._spent + self._longest <= SHARE * (begin - self._begin)
+            due = self._is_last(epoch) or not self.epochs or self._affords(self._longest)
         else:
             due = (epoch + 1) % self.every == 0
         if not due:
             return
+        spent = self._spent
         self._record(epoch)
+        looked, self._spent = self._spent - spent, spent
         took = time.perf_counter() - begin
-        self._spent, self._longest = self._spent + took, max(self._longest, took)
+        self._spent, self._longest = self._spent + took, max(self._longest, took - looked)
+
+    def _is_last(self, epoch: int) -> bool:
+        return bool(self.model.stop_training) or epoch + 1 == (self.params or {}).get("epochs")
+
+    def _affords(self, seconds: float) -> bool:
+        """Whether there is time for so much more; always, where the user says how often."""
+        spare = SHARE * (time.perf_counter() - self._begin) - self._spent
+        return not isinstance(self.every, str) or seconds <= spare
 
     def _record(self, epoch: int) -> None:
-        learning = self._learning()
+        learning = self._learns = self._learns or self._learning()
         if len(self._before) != len(learning):  # the first data built the model
             self._before = [v.array for v in learning]
         steps = max(1, self.model.optimizer._steps - self._steps)
         sums: dict[str, list[float]] = {}
-        for v, before in zip(learning, self._before, strict=True):
-            row = sums.setdefault(v.layer.name, [0.0, 0.0, 0.0])
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
+            for v, before in zip(learning, self._before, strict=True):
+                row = sums.setdefault(v.layer.name, [0.0, 0.0, 0.0])
                 for i, part in enumerate((self.model._gradient_of(v), v.array, v.array - before)):
                     row[i] += _square(part)
         for name, (gradient, weight, change) in sums.items():
@@ -124,7 +141,8 @@ class GradientMonitor(Callback):
                 print(f"{name}: gradient {last['gradient']:.3g}, update a step {last['update']:.3g} of the weights")
         self._record_units()
         self.epochs.append(epoch)
-        self._mark()
+        if not self._is_last(epoch):
+            self._mark(learning)
 
     def _record_units(self) -> None:
         """How many units of each layer are dead or saturated."""
@@ -132,7 +150,19 @@ class GradientMonitor(Callback):
 
         model = self.model
         trainer = model._need_compiled().trainers[0]
-        if trainer is None or not any(is_quiet(layer) or saturates(layer) for layer in model._flat()):
+        if trainer is None:
+            return
+        if self._kinds is None:
+            flat = model._flat()
+            kinds = [(layer.name, "dead" if is_quiet(layer) else "saturated" if saturates(layer) else "")
+                     for layer in flat]  # fmt: skip
+            self._kinds, self._look = [one for one in kinds if one[1]], LOOK * len(flat)
+        if not self._kinds:
+            return
+        begin = time.perf_counter()
+        if not self._affords(self._longest + self._look):
+            for name, kind in self._kinds:
+                self.units.setdefault(name, {}).setdefault(kind, []).append(math.nan)
             return
 
         def visit(layer: Any, _: Any, y: Any) -> None:
@@ -144,10 +174,12 @@ class GradientMonitor(Callback):
                     print(f"{layer.name}: {share:.0%} of the {'units' if what == 'dead' else 'outputs'} {what}")
 
         run_layers(model, model._stack, trainer.batches.x[:SAMPLES], False, visit, self._engines)
+        self._look = time.perf_counter() - begin
+        self._spent += self._look
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Let go of what it worked with."""
-        self._engines = {}
+        self._engines, self._learns = {}, []
 
     def get_state(self) -> dict[str, Any]:
         """What was recorded, for a fit that is gone on with."""
