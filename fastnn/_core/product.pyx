@@ -28,6 +28,7 @@ cdef enum:
     PACK_A_COLUMNS = 96       # and so many columns a packed A
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
+    LEAST_BYTES = 384 << 10   # of B that are, where C has one row and reading B is all that takes time
     MOST_PARTS = 2048         # of a product
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
 
@@ -287,7 +288,7 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    most = p.M * p.N * p.K // LEAST_WORK
+    most = p.K * p.N * <ptrdiff_t>sizeof(real) // LEAST_BYTES if split.way == ROW else p.M * p.N * p.K // LEAST_WORK
     most = least(most, least(MOST_PARTS, PARTS_A_THREAD * threads))
     split.parts = least(split.units, most) if threads > 1 and most > 1 else 1
     if split.parts == 1:
