@@ -50,7 +50,7 @@ print(first - before, most_memory() - first, 4 * 4 * model.count_params())
 
 
 def output_of(code: str) -> list[float]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
 
 
