@@ -61,6 +61,7 @@ typedef int64_t int_of_real;
 #define FNN_MAGIC 0x1.8p52 /* adding it puts a small integer into the low bits */
 #define REAL_MAX 0x1.fffffffffffffp1023
 #define REAL_TINY 0x1p-1022 /* the smallest normal number */
+#define REAL_TINY_ROOT 0x1p-511
 #else
 typedef float real;
 typedef int32_t int_of_real;
@@ -69,6 +70,7 @@ typedef int32_t int_of_real;
 #define FNN_MAGIC 0x1.8p23f
 #define REAL_MAX 0x1.fffffep127f
 #define REAL_TINY 0x1p-126f
+#define REAL_TINY_ROOT 0x1p-63f
 #endif
 
 #if defined(FNN_FORCE_PORTABLE)

@@ -137,7 +137,7 @@ FITS = [
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), (6, 11)),
     # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8; the error is relative to tanh(x) - x
     Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: -1 / odd(z, mp.tanh), (5, 11)),
-    # float: 1 / (1 + q / 2) = HALVED(q) for q = 2 e^(-2 |x|), |x| > 5/8; the error is relative to tanh |x| = 1 - q HALVED(q)
+    # float: 1 / (1 + q / 2) = HALVED(q), q = 2 e^(-2 |x|), |x| > 5/8; the error is relative to tanh |x|
     Fit("HALVED", mpf(0), 2 * mp.exp(mpf("-1.25")), lambda q: 1 / (1 + q / 2),
         lambda q: (q + mpf(2) ** -20) / (1 - q / (1 + q / 2)), (5, -1)),
 ]  # fmt: skip

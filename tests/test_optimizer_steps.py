@@ -162,6 +162,31 @@ def test_variables_side_by_side_can_be_taken_as_one(rule, options, dtype):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("options", [{}, {"clipvalue": 0.5}, {"use_ema": True}], ids=str)
+@pytest.mark.parametrize("rule", sorted(set(RULES) - {"sgd", "lion", "rprop", "adagrad"}))
+def test_averages_of_a_gradient_that_stays_0_end_at_0(rule, options, dtype):
+    """And not among the denormal numbers, with which some processors are slow."""
+    quick = {"rho": 0.9} if "rmsprop" in rule or rule == "adadelta" else {"beta_1": 0.9, "beta_2": 0.9}
+    optimizer = RULES[rule](**options, **({} if rule in ("momentum", "nesterov") else quick))
+    w, tiny = np.linspace(-1, 1, 37).astype(dtype), np.finfo(dtype).tiny
+    optimizer.apply([np.linspace(-1, 1, 37).astype(dtype)], [w])
+    slots = {name: arrays[0] for name, arrays in optimizer.slots.items()}
+    assert all(np.any(v) for v in slots.values())
+    for _ in range(8000 if dtype == np.float64 else 1200):
+        optimizer.apply([np.zeros(37, dtype)], [w])
+    for v in slots.values():
+        assert not np.any((v != 0) & (np.abs(v) < tiny))
+
+
+@pytest.mark.parametrize("rule", ["adam", "rmsprop", "adadelta"])
+def test_squares_too_small_for_a_number_are_0(rule):
+    optimizer, w = RULES[rule](), np.ones(3, np.float32)
+    for _ in range(3):
+        optimizer.apply([np.array([1e-20, -3e-20, 1e-30], np.float32)], [w])
+    assert np.all(w == 1)
+
+
 SPECIALS = [0.0, -0.0, 5e-324, -1e-310, 1e-40, -1e-40, 1e-30, 1.0, -1.0, 1e30, -3e38, math.inf, -math.inf, math.nan]
 
 

@@ -167,7 +167,8 @@ cdef bint are_finite(const real *x, ptrdiff_t n) noexcept nogil:
     if n <= LOOKED_AT:
         return is_finite(x, n)
     memset(job.found, 0, sizeof(job.found))
-    job.x, job.n, job.wide = x, n, real is double
+    job.x = x
+    job.n, job.wide = n, real is double
     parallel(look_at_piece, &job, (n + LOOKED_AT - 1) // LOOKED_AT, threads)
     for i in range(threads):
         if job.found[i]:
