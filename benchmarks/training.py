@@ -47,7 +47,8 @@ def main() -> None:
     for name in options.steps:
         work = Work.step(name)
         print(f"\n{name}: {'-'.join(map(str, work.widths))}, batch {work.batch}")
-        for what, times in race(work, options.what, options.only, options.rounds, options.threads).items():
+        raced = race(work, options.what, options.only, options.rounds, options.threads, peak)
+        for what, times in raced.items():
             each = work.steps if what == "epoch" else 1
             rate = peak.rate(times.pop(PEAK))
             floor = work.flops / rate * 1e6

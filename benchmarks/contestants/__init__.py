@@ -25,8 +25,6 @@ CONTESTANTS = {
     "Keras": ("with_keras", "none"),
     "ONNX Runtime": ("with_onnxruntime", "make"),
 }
-
-
 PEAK = "peak of one core"
 
 
@@ -50,12 +48,17 @@ def make(who: str, work: Work, threads: int) -> dict[str, Call]:
 
 
 def race(
-    work: Work, what: Iterable[str], names: Sequence[str], rounds: int = 5, ours: Sequence[int] = (0,)
+    work: Work,
+    what: Iterable[str],
+    names: Sequence[str],
+    rounds: int = 5,
+    ours: Sequence[int] = (0,),
+    peak: measure.Peak | None = None,
 ) -> dict[str, dict[str, measure.Times]]:
     """For each thing to time, everybody's times: the better of one thread and all of them.
 
     fastnn has its default number of threads, 0, unless `ours` names others, which are then shown apart. The peak of one
-    core takes its turns like everybody.
+    core, where it is given, takes its turns like everybody, as PEAK.
     """
     every = os.cpu_count() or 1
     calls: dict[tuple[str, int], dict[str, Call]] = {}
@@ -70,7 +73,7 @@ def race(
     for one in what:
         best: dict[str, measure.Times] = {}
         for threads in dict.fromkeys((1, every)):
-            running: dict[str, Call] = {PEAK: measure.Peak()} if threads == every else {}
+            running: dict[str, Call] = {PEAK: peak} if peak is not None and threads == every else {}
             for (who, made), its in calls.items():
                 how = CONTESTANTS[who][1]
                 if one not in its or (made and made != threads) or (how == "none" and threads != every):
