@@ -118,7 +118,7 @@ PYTEST_SANITIZED = PYTHONSAFEPATH=1 PYTHONPATH=$(1)/lib PYTHONMALLOC=malloc \
 asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) -C csrc asan
 	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
-	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(call PYTEST_SANITIZED,build/asan,libasan libubsan) $(ARGS)
 
 # ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do.

@@ -82,15 +82,14 @@ FNN_INLINE vreal gelu_tanh_slope_of(vreal x)
 /* x Phi(x) = max(x, 0) - |x| Phi(-|x|), but -inf times 0 is NaN, as is x - x */
 FNN_INLINE vreal gelu_of(vreal x)
 {
-    const vreal t = v_atmost(v_abs(x), (real)TAIL_END);
+    const vreal t = v_abs_atmost(x, v_set(TAIL_END));
     const vreal tail = tail_times(t, v_mul(t, normal_density_scaled(t)));
-    const vreal upper = v_select(v_lt(x, v_zero()), v_sub(x, x), x);
-    return v_fnma(tail, v_set((real)EXP_UNSCALE), upper);
+    return v_fnma(tail, v_set((real)EXP_UNSCALE), v_ramp(x));
 }
 /* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere; an infinity times 0 is NaN, as x - x */
 FNN_INLINE vreal gelu_slope_of(vreal x)
 {
-    const vreal t = v_atmost(v_abs(x), (real)TAIL_END), density = normal_density_scaled(t);
+    const vreal t = v_abs_atmost(x, v_set(TAIL_END)), density = normal_density_scaled(t);
     const vreal phi = v_mul(density, v_set((real)0.398942280401432677939946059934382)); /* 1 / sqrt(2 pi) */
     const vreal v = v_mul(v_fnma(t, phi, tail_times(t, density)), v_set((real)EXP_UNSCALE));
     return v_add(v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v)), v_sub(x, x));

@@ -13,6 +13,8 @@
    v_fnma(a, b, c)                 c - a b, likewise
    v_max(a, b)                     a > b ? a : b, so that b is the answer when either is NaN; v_min(a, b) a < b ? a : b
    v_abs v_neg v_copysign(a, s)    on the sign bit alone
+   v_abs_atmost(a, high)           the smaller of |a| and high; high where a is NaN
+   v_ramp(a)                       a, but 0 where a < 0, and NaN where it is -infinity: what a - a is there
    v_lt v_le v_gt v_ge v_eq v_ne   false on NaN, but for v_ne
    m_and m_or m_not m_any v_select(m, a, b)   m ? a : b
    v_round                         to the nearest integer, ties to even, for |x| < 2^21
@@ -116,6 +118,10 @@ FNN_INLINE vreal v_copysign(vreal a, vreal sign)
     const vint bit = i_set(FNN_SIGN);
     return v_real(i_or(i_and(v_bits(a), i_set((int_of_real)~FNN_SIGN)), i_and(v_bits(sign), bit)));
 }
+#ifndef FNN_HAS_RANGE
+FNN_INLINE vreal v_abs_atmost(vreal a, vreal high) { return v_min(v_abs(a), high); }
+FNN_INLINE vreal v_ramp(vreal a) { return v_select(v_lt(a, v_zero()), v_sub(a, a), a); }
+#endif
 /* n + MAGIC holds n in its low bits: shifted up, they are an exponent */
 FNN_INLINE vreal v_pow2(vreal n)
 {
@@ -165,7 +171,6 @@ FNN_INLINE void sum16_add(sum16 *s, int v, vreal a)
     FNN_UNROLL for (int half = 0; half < FNN_HALVES; half++)
         s->lane[v * FNN_HALVES + half] = w_add(s->lane[v * FNN_HALVES + half], w_half(a, half));
 }
-/* Halves are added to each other until one lane is left, whatever the width of the machine's vector */
 /* The same of a b, each product exact where real is float */
 FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
 {
@@ -175,6 +180,7 @@ FNN_INLINE void sum16_add_product(sum16 *s, int v, vreal a, vreal b)
         *lane = w_add(*lane, w_mul(w_half(a, half), w_half(b, half)));
     }
 }
+/* Halves are added to each other until one lane is left, whatever the width of the machine's vector */
 FNN_INLINE double sum16_total(const sum16 *s)
 {
     vwide lane[SUM_LANES / WL];

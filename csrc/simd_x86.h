@@ -111,6 +111,9 @@ FNN_INLINE int m_any(vmask a) { return a != 0; }
 FNN_INLINE vreal v_select(vmask m, vreal a, vreal b) { return FNN_X(mask_blend)(m, b, a); }
 #define FNN_HAS_SCALE
 FNN_INLINE vreal v_scale(vreal a, vreal n) { return FNN_X(scalef)(a, n); }
+#define FNN_HAS_RANGE
+FNN_INLINE vreal v_abs_atmost(vreal a, vreal high) { return FNN_X(range)(a, high, 0xA); } /* least magnitude, no sign */
+FNN_INLINE vreal v_ramp(vreal a) { return FNN_X(fixupimm)(a, a, i_set(0x08030000), 0); }  /* -inf: NaN; below 0: 0 */
 FNN_INLINE vreal v_round(vreal a) { return FNN_X(roundscale)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 typedef vmask vtail;
 FNN_INLINE vtail v_tail(size_t n) { return (vtail)((1u << n) - 1); }

@@ -16,9 +16,9 @@
     {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2cf8p-4f, -0x1.b7f90ep-6f,                                                \
      0x1.5405b2p-8f, -0x1.a3f706p-11f, 0x1.496a42p-14f}
 #define TANH_F {-0x1.555556p-2f, 0x1.1110eap-3f, -0x1.ba08c8p-5f, 0x1.64a996p-6f, -0x1.116acap-7f, 0x1.2c869ep-9f}
-#define HALVED_F {0x1.ffffbap-1f, -0x1.ffedcap-2f, 0x1.fe627ap-3f, -0x1.eea98ep-4f, 0x1.9d72c2p-5f, -0x1.9d1398p-7f}
-#define TAIL_P_F {0x1.8194ep+5f, 0x1.527576p+5f, 0x1.1b4b46p+4f, 0x1.f735ap+1f, 0x1.98857cp-2f}
-#define TAIL_Q_F {0x1.8194ep+6f, 0x1.430de6p+7f, 0x1.d05fd6p+6f, 0x1.6af192p+5f, 0x1.3b5beap+3f, 0x1p+0f}
+#define BELL_F {-0x1.000024p-1f, 0x1.fffe3cp-4f, -0x1.55543cp-6f, 0x1.57422cp-9f, -0x1.129736p-12f}
+#define TAIL_P_F {0x1.af4bap+3f, 0x1.2850dcp+3f, 0x1.79f36ep+1f, 0x1.984222p-2f, 0x1.52c99ep-18f}
+#define TAIL_Q_F {0x1.af4ba4p+4f, 0x1.4037d6p+5f, 0x1.85dd7ep+4f, 0x1.d8d774p+2f, 0x1p+0f}
 #define EXP_D                                                                                                          \
     {0x1p-1,                                                                                                           \
      0x1.5555555555559p-3,                                                                                             \
@@ -42,6 +42,10 @@
     {-0x1.5555555555555p-2,  0x1.11111111110a8p-3,  -0x1.ba1ba1ba0f149p-5,  0x1.664f487e0b22p-6,                       \
      -0x1.226e3473f88dfp-7,  0x1.d6d39ae8b5cafp-9,  -0x1.7d9f6f7056eb5p-10, 0x1.3526ecc68a16cp-11,                     \
      -0x1.f243a528e1f64p-13, 0x1.84460c0539742p-14, -0x1.05bcf905f7e3ep-15, 0x1.b33a6a45f9c78p-18}
+#define BELL_D                                                                                                         \
+    {-0x1.0000000000165p-1,  0x1.00000000002cap-3,  -0x1.5555555555af8p-6,  0x1.5555555555cd2p-9,                      \
+     -0x1.111111110e163p-12, 0x1.6c16c16c13425p-16, -0x1.a01a01b888166p-20, 0x1.a01a01b74ffa4p-24,                     \
+     -0x1.71dde633158aep-28, 0x1.27e4ba342e70dp-32, -0x1.af7a682d151e1p-37, 0x1.1fa44b38d20f8p-41}
 #define TAIL_P_D                                                                                                       \
     {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20,  0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19,                       \
      0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10,                       \
@@ -57,7 +61,9 @@
 #define LN2_LO 0x1.cf79abc9e3b3ap-40
 #define LOG2E 0x1.71547652b82fep+0
 #define SQRT2 0x1.6a09e667f3bcdp+0
-#define EXP_UNSCALE 0x1p-512 /* exp_scaled's factor, undone */
+#define STEP 0x1.62e42fefa38p+0            /* 2 ln 2 to so few bits that k STEP is exact */
+#define STEP_EXCESS -0x1.6537bb174bf03p-44 /* STEP / (2 ln 2) - 1 */
+#define EXP_UNSCALE 0x1p-512               /* exp_scaled's factor, undone */
 #define EXP_SCALE_BITS 512
 #define EXP_LOWEST -1063.8      /* e^x is 0, and so is exp_scaled(x) */
 #define EXP_LOW -746            /* e^x is 0 */
@@ -74,6 +80,8 @@
 #define LN2 0x1.62e43p-1f
 #define LOG2E 0x1.715476p+0f
 #define SQRT2 0x1.6a09e6p+0f
+#define STEP 0x1.62e4p+0f
+#define STEP_EXCESS -0x1.14a0eep-19f
 #define EXP_UNSCALE 0x1p-64f
 #define EXP_SCALE_BITS 64
 #define EXP_LOWEST -132.3f
@@ -97,7 +105,7 @@ FNN_INLINE vreal v_polynomial(vreal x, const real *c, int count)
     return y;
 }
 #define V_FIT(x, c) v_polynomial(x, c, (int)(sizeof(c) / sizeof *(c)))
-static const real exp_fit[] = FIT(EXP), erf_fit[] = FIT(ERF), tanh_fit[] = FIT(TANH);
+static const real exp_fit[] = FIT(EXP), bell_fit[] = FIT(BELL), erf_fit[] = FIT(ERF), tanh_fit[] = FIT(TANH);
 static const real tail_above[] = FIT(TAIL_P), tail_below[] = FIT(TAIL_Q);
 
 /* x, or low where x is less; NaN stays */
@@ -141,7 +149,7 @@ FNN_INLINE vreal expm1_of_half(vreal r)
     vreal y = v_set(exp_fit[LAST] * (real)(4 << LAST));
     FNN_UNROLL for (int i = LAST - 1; i >= 0; i--)
         y = v_fma(y, r, v_set(exp_fit[i] * (real)(4 << i)));
-    return v_mul(r, v_fma(r, y, v_set(2)));
+    return v_fma(v_mul(r, r), y, v_add(r, r));
 }
 
 /* e^(x + lo) 2^EXP_SCALE_BITS for EXP_LOWEST <= x <= 0, without loss where e^x is denormal; 0 at EXP_LOWEST */
@@ -291,24 +299,21 @@ FNN_INLINE vreal tanh_series(vreal x, vreal *cube)
     *cube = v_mul(z, x);
     return V_FIT(z, tanh_fit);
 }
-/* 1 - q / (1 + q / 2) for 0 <= q <= 2 e^(-5/4), which is tanh of log(2 / q) / 2; float has no time for the division */
-#if FNN_DOUBLE
-FNN_INLINE vreal tanh_of_tail(vreal q) { return v_sub(v_set(1), v_div(q, v_fma(q, v_set(0.5), v_set(1)))); }
-#else
-static const real halved_fit[] = HALVED_F;
-FNN_INLINE vreal tanh_of_tail(vreal q) { return v_fnma(q, V_FIT(q, halved_fit), v_set(1)); }
-#endif
-/* tanh |x| from q = 2 e^(-2 |x|), away from 0. Whatever is done to -2 |x| is done to -|x| by constants that are twice or half
-   as large. An error of q counts half at most: ln 2 in one piece will do.   (1.40, 1.46 ULP) */
+/* tanh |x| = (1 - q) / (1 + q), where q = e^(-2 |x|) = 2^n (1 + p): one division, and each side of it is rounded once.
+   Whatever is done to -2 |x| is done to -|x|, by constants that are twice or half as large. Of a billion doubles a few
+   would be 2.03 ULP off below 5/8: those take the series; no float is further off than 1.96.   (1.96, 1.83 ULP) */
 FNN_INLINE vreal v_tanh(vreal x)
 {
-    const vreal minus_x = v_negabs(x), half = v_atleast(minus_x, EXPM1_LOW / 2);
-    const vreal magic = v_set((real)(FNN_MAGIC + FNN_EXPONENT_BIAS + 1)), sum = v_fma(half, v_set((real)(2 * LOG2E)), magic);
+    const vreal half = v_atleast(v_negabs(x), EXPM1_LOW / 2), one = v_set(1);
+    const vreal magic = v_set((real)(FNN_MAGIC + FNN_EXPONENT_BIAS)), sum = v_fma(half, v_set((real)(2 * LOG2E)), magic);
     const vreal two_n = v_real(i_shl(v_bits(sum), FNN_MANTISSA));
-    const vreal p = expm1_of_half(exp_half_rest(v_sub(sum, magic), half)), q = v_fma(p, two_n, two_n);
+    const vreal p = expm1_of_half(exp_half_rest(v_sub(sum, magic), half));
+    vreal y = v_div(v_fnma(two_n, p, v_sub(one, two_n)), v_fma(two_n, p, v_add(one, two_n)));
+#if FNN_DOUBLE
     vreal cube;
-    const vreal fit = tanh_series(x, &cube), inside = v_fma(cube, fit, x);
-    const vreal y = v_select(v_gt(minus_x, v_set((real)-0.625)), inside, tanh_of_tail(q));
+    const vreal fit = tanh_series(x, &cube);
+    y = v_select(v_gt(half, v_set(-0.625)), v_fma(cube, fit, x), y);
+#endif
     return v_real(i_or(v_bits(y), i_and(v_bits(x), i_set(FNN_SIGN)))); /* -0 too */
 }
 
@@ -342,30 +347,29 @@ FNN_INLINE vreal v_exact_square(vreal t, vreal *excess)
 /* e^(t^2 / 2) Phi(-t) a for t >= 0, Phi the normal distribution */
 FNN_INLINE vreal tail_times(vreal t, vreal a) { return v_div(v_mul(V_FIT(t, tail_above), a), V_FIT(t, tail_below)); }
 
-/* e^(-t^2 / 2) 2^EXP_SCALE_BITS for 0 <= t <= TAIL_END, where t^2 = 2 k ln 2 + R: the polynomial is that of e^r at
-   r = -R / 2. For a NaN the result is any number. */
+/* e^(-t^2 / 2) 2^EXP_SCALE_BITS = 2^(EXP_SCALE_BITS - k - R / STEP) for 0 <= t <= TAIL_END, where
+   t^2 STEP / (2 ln 2) = k STEP + R: k STEP is exact, and so is t^2 - k STEP but for one rounding, however large t is */
 FNN_INLINE vreal normal_density_scaled(vreal t)
 {
-    const vreal magic = v_set((real)(FNN_MAGIC - EXP_SCALE_BITS));
-    vreal excess;
-    const vreal square = v_exact_square(t, &excess), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic), k = v_sub(sum, magic);
-#if FNN_HAS_FMA && !FNN_DOUBLE /* ln 2 rounded once: k 4e-9 off, 3 ULP at t = 10 and less before */
-    vreal R = v_fnma(k, v_set(2 * LN2), square);
+    const vreal magic = v_set(FNN_MAGIC), scale = v_set((real)(1 / EXP_UNSCALE));
+#if FNN_HAS_FMA
+    const vreal square = v_mul(t, t), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic);
+    const vreal rest = v_fma(t, t, v_fnma(sum, v_set(STEP), v_set(FNN_MAGIC * STEP)));
 #else
-    vreal R = v_fnma(k, v_set((real)(2 * LN2_LO)), v_fnma(k, v_set((real)(2 * LN2_HI)), square));
+    vreal excess;
+    const vreal square = v_exact_square(t, &excess), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic);
+    const vreal rest = v_sub(v_sub(square, v_mul(v_sub(sum, magic), v_set(STEP))), excess);
 #endif
-    R = v_sub(R, excess);
-    enum { LAST = sizeof exp_fit / sizeof *exp_fit - 1 };
-#define COEFFICIENT(i) v_set(exp_fit[i] * (real)((i) % 2 ? -1 : 1) / (real)(4 << (i)))
-    vreal y = COEFFICIENT(LAST);
+    const vreal R = v_fma(square, v_set(STEP_EXCESS), rest);
+    enum { LAST = sizeof bell_fit / sizeof *bell_fit - 1 };
+    vreal y = v_set(bell_fit[LAST] / EXP_UNSCALE);
     FNN_UNROLL for (int i = LAST - 1; i >= 0; i--)
-        y = v_fma(y, R, COEFFICIENT(i));
-#undef COEFFICIENT
-    y = v_fma(v_fma(y, R, v_set((real)-0.5)), R, v_set(1));
+        y = v_fma(y, R, v_set(bell_fit[i] / EXP_UNSCALE));
+    y = v_fma(y, R, scale);
     return v_real(i_sub(v_bits(y), i_shl(v_bits(sum), FNN_MANTISSA)));
 }
 
-/* erf x: x + x fit(x^2) inside -1..1, and 1 - 2 Phi(-sqrt(2) |x|) outside   (1.44, 1.44 ULP) */
+/* erf x: x + x fit(x^2) inside -1..1, and 1 - 2 Phi(-sqrt(2) |x|) outside   (1.27, 1.44 ULP) */
 FNN_INLINE vreal v_erf(vreal x)
 {
     const vreal inside = v_fma(x, V_FIT(v_mul(x, x), erf_fit), x);

@@ -78,19 +78,19 @@ def polynomial(points: Vector, values: Vector, weights: Vector, degree: int) -> 
     return minimax(columns, [w * v for v, w in zip(values, weights, strict=True)])
 
 
-def rational(points: Vector, values: Vector, degree: int, bits: int) -> tuple[Vector, Vector]:
-    """P and Q, of degree - 1 and degree, the latter with leading coefficient 1; P / Q near `values` in relative error.
+def rational(points: Vector, values: Vector, degrees: tuple[int, int], bits: int) -> tuple[Vector, Vector]:
+    """P and Q of these degrees, the latter with leading coefficient 1; P / Q near `values` in relative error.
 
     (value Q - P) / (value Q) is linear in the coefficients once Q below is taken from the round before.
     """
-    below = [mpf(1) for _ in points]
+    below, terms = [mpf(1) for _ in points], degrees[0] + 1
     for _ in range(8):
-        columns = [[x**k / (v * q) for x, v, q in zip(points, values, below, strict=True)] for k in range(degree)]
-        columns += [[-(x**k) / q for x, q in zip(points, below, strict=True)] for k in range(1, degree + 1)]
+        columns = [[x**k / (v * q) for x, v, q in zip(points, values, below, strict=True)] for k in range(terms)]
+        columns += [[-(x**k) / q for x, q in zip(points, below, strict=True)] for k in range(1, degrees[1] + 1)]
         fit = minimax(columns, [1 / q for q in below])
-        denominator = [mpf(1), *fit[degree:]]
+        denominator = [mpf(1), *fit[terms:]]
         below = [mp.polyval(denominator[::-1], x) for x in points]
-    return [rounded(c / fit[-1], bits) for c in fit[:degree]], [rounded(c / fit[-1], bits) for c in denominator]
+    return [rounded(c / fit[-1], bits) for c in fit[:terms]], [rounded(c / fit[-1], bits) for c in denominator]
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,24 @@ FITS = [
     # erf(x) = x + x ERF(x^2), |x| < 1
     Fit("ERF", mpf(0), mpf(1), lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), (6, 11)),
-    # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8; the error is relative to tanh(x) - x
+    # x - tanh(x) = -x^3 TANH(x^2), |x| < 5/8
     Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: -1 / odd(z, mp.tanh), (5, 11)),
-    # float: 1 / (1 + q / 2) = HALVED(q), q = 2 e^(-2 |x|), |x| > 5/8; the error is relative to tanh |x|
-    Fit("HALVED", mpf(0), 2 * mp.exp(mpf("-1.25")), lambda q: 1 / (1 + q / 2),
-        lambda q: (q + mpf(2) ** -20) / (1 - q / (1 + q / 2)), (5, -1)),
 ]  # fmt: skip
-TAIL_DEGREES, TAIL_ENDS = (5, 11), (mpf("14.8"), mpf("39.5"))
+TAIL_DEGREES, TAIL_ENDS = ((4, 4), (10, 11)), (mpf("14.8"), mpf("39.5"))
+STEP_BITS, BELL_DEGREES = (16, 41), (4, 11)
+
+
+def step(double: bool) -> mpf:
+    """2 ln 2 to so few bits behind the point that k times as much is exact for every k that the bell meets."""
+    scale = mpf(2) ** STEP_BITS[double]
+    return mp.nint(2 * mp.log(2) * scale) / scale
+
+
+def bell(double: bool) -> Vector:
+    """2^(-R / STEP) = 1 + R BELL(R) for |R| <= STEP / 2"""
+    c = step(double)
+    half = c / 2 * (1 + mpf(2) ** -8)
+    return Fit("BELL", -half, half, lambda r: mp.expm1(-r * mp.log(2) / c) / r, abs, BELL_DEGREES).coefficients(double)
 
 
 def normal_tail(double: bool) -> tuple[Vector, Vector]:
@@ -165,6 +176,7 @@ def constants() -> Iterator[tuple[str, Vector]]:
         for fit in FITS:
             if fit.degrees[double] >= 0:
                 yield f"{fit.name}_{kind}", fit.coefficients(double)
+        yield f"BELL_{kind}", bell(double)
         above, below = normal_tail(double)
         yield f"TAIL_P_{kind}", above
         yield f"TAIL_Q_{kind}", below
@@ -191,17 +203,22 @@ def c_define(name: str, values: Vector) -> str:
     return "\n".join([*lines, line])
 
 
+def unfolded(text: str) -> str:
+    """The text however it was folded and lined up: clang-format has its own mind about a table."""
+    return re.sub(r"(\s|\\\n)+", " ", text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The coefficients of csrc/vmath.h")
     parser.add_argument("--check", action="store_true", help="compare with the header; exit status 1 if they differ")
     wrong = 0
-    header = re.sub(r" \\\n\s*", " ", (Path(__file__).parents[1] / "csrc/vmath.h").read_text())
+    header = unfolded((Path(__file__).parents[1] / "csrc/vmath.h").read_text())
     check = parser.parse_args().check
     for name, values in constants():
         define = c_define(name, values)
         if not check:
             print(define)
-        elif re.sub(r" \\\n\s*", " ", define) not in header:
+        elif unfolded(define) not in header:
             wrong = 1
             print(f"{name} differs from csrc/vmath.h; it should be\n{define}")
     sys.exit(wrong)

@@ -208,8 +208,10 @@ cdef class Batches:
 
     def reorder(self, order):
         """Take the samples in this order from now on; None for as they lie."""
-        self.order = None if order is None else np.ascontiguousarray(order, np.int64)
-        self.rows = NULL if order is None else <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.order)
+        self.order, self.rows = None, NULL
+        if order is not None:
+            self.order = np.ascontiguousarray(order, np.int64)
+            self.rows = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.order)
 
     def __len__(self):
         return (self.n + self.size - 1) // self.size
