@@ -110,22 +110,29 @@ wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install
 BUILD_SANITIZED = rm -rf $(1) build/lib* build/bdist* && CC="$${CC:-gcc}" LDFLAGS="-fsanitize=$(2)" \
     FASTNN_CFLAGS="-fsanitize=$(2) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
     $(BIN)/python setup.py --quiet build --build-temp $(1)/temp --build-lib $(1)/lib
-# $(call PYTEST_SANITIZED,folder,libraries)
-PYTEST_SANITIZED = PYTHONSAFEPATH=1 PYTHONPATH=$(1)/lib PYTHONMALLOC=malloc \
-    LD_PRELOAD="$(foreach library,$(2),$$($${CC:-gcc} -print-file-name=$(library).so))" \
-    $(BIN)/pytest -p no:cacheprovider --capture=sys
+# $(call SANITIZED,folder,libraries): Python with those extensions
+SANITIZED = PYTHONSAFEPATH=1 PYTHONPATH=$(1)/lib PYTHONMALLOC=malloc \
+    LD_PRELOAD="$(foreach library,$(2),$$($${CC:-gcc} -print-file-name=$(library).so))" $(BIN)/python
+PYTEST = -m pytest -p no:cacheprovider --capture=sys
+# $(call ASAN,MB of freed memory that are kept back). Where a size is refused NumPy raises, as it should.
+ASAN = ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:quarantine_size_mb=$(1) \
+    UBSAN_OPTIONS=print_stacktrace=1 $(call SANITIZED,build/asan,libasan libubsan)
 
 asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) -C csrc asan
 	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
-	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(call PYTEST_SANITIZED,build/asan,libasan libubsan) $(ARGS)
+	$(call ASAN,256) $(PYTEST) $(ARGS)
+
+FILES ?= 100000
+fuzz: $(STAMPS)/build $(STAMPS)/test ## damaged model files under the same sanitizers (FILES=100000)
+	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
+	$(call ASAN,1) scripts/fuzz_files.py $(FILES)
 
 # ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do.
 tsan: $(STAMPS)/build $(STAMPS)/test ## the pool, and all that runs in it for two callers, under ThreadSanitizer
 	$(MAKE) -C csrc tsan
 	$(call BUILD_SANITIZED,build/tsan,thread)
-	TSAN_OPTIONS="halt_on_error=1 $${TSAN_OPTIONS:-}" $(call PYTEST_SANITIZED,build/tsan,libtsan) tests/test_two_callers.py
+	TSAN_OPTIONS="halt_on_error=1 $${TSAN_OPTIONS:-}" $(call SANITIZED,build/tsan,libtsan) $(PYTEST) tests/test_two_callers.py
 
 # ------------------------------------------------------------------------------------------------------- other machines
 
@@ -154,4 +161,4 @@ clean: ## remove everything that was built, and .venv
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -f fastnn/_core/*.so fastnn/_core/*.pyd fastnn/_core/*.html
 
-.PHONY: help demo test check format bench docs wheel asan tsan cross clean
+.PHONY: help demo test check format bench docs wheel asan fuzz tsan cross clean
