@@ -135,11 +135,11 @@ FITS = [
     # erf(x) = x + x ERF(x^2), |x| < 1
     Fit("ERF", mpf(0), mpf(1), lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), (6, 11)),
-    # x - tanh(x) = -x^3 TANH(x^2), |x| < 5/8
+    # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8; the error is relative to tanh(x) - x
     Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: -1 / odd(z, mp.tanh), (5, 11)),
 ]  # fmt: skip
 TAIL_DEGREES, TAIL_ENDS = ((4, 4), (10, 11)), (mpf("14.8"), mpf("39.5"))
-STEP_BITS, BELL_DEGREES = (16, 41), (4, 11)
+STEP_BITS, SCALE_BITS, BELL_DEGREES = (16, 41), (64, 512), (4, 11)
 
 
 def step(double: bool) -> mpf:
@@ -149,10 +149,11 @@ def step(double: bool) -> mpf:
 
 
 def bell(double: bool) -> Vector:
-    """2^(-R / STEP) = 1 + R BELL(R) for |R| <= STEP / 2"""
+    """BELL(R) = 2^(EXP_SCALE_BITS - R / STEP) for |R| <= STEP / 2"""
     c = step(double)
     half = c / 2 * (1 + mpf(2) ** -8)
-    return Fit("BELL", -half, half, lambda r: mp.expm1(-r * mp.log(2) / c) / r, abs, BELL_DEGREES).coefficients(double)
+    fit = Fit("BELL", -half, half, lambda r: mp.expm1(-r * mp.log(2) / c) / r, abs, BELL_DEGREES)
+    return [mpf(2) ** SCALE_BITS[double] * value for value in (mpf(1), *fit.coefficients(double))]
 
 
 def normal_tail(double: bool) -> tuple[Vector, Vector]:
@@ -169,17 +170,20 @@ def normal_tail(double: bool) -> tuple[Vector, Vector]:
     return above, below
 
 
-def constants() -> Iterator[tuple[str, Vector]]:
-    """name, coefficients as they stand in the header."""
+def constants() -> Iterator[str]:
+    """The lines of the header."""
     for double in (False, True):
         kind = "D" if double else "F"
         for fit in FITS:
             if fit.degrees[double] >= 0:
-                yield f"{fit.name}_{kind}", fit.coefficients(double)
-        yield f"BELL_{kind}", bell(double)
+                yield c_table(f"{fit.name}_{kind}", fit.coefficients(double), double)
+        yield c_table(f"BELL_{kind}", bell(double), double)
         above, below = normal_tail(double)
-        yield f"TAIL_P_{kind}", above
-        yield f"TAIL_Q_{kind}", below
+        yield c_table(f"TAIL_P_{kind}", above, double)
+        yield c_table(f"TAIL_Q_{kind}", below, double)
+        excess = rounded(step(double) / (2 * mp.log(2)) - 1, 53 if double else 24)
+        yield f"#define STEP {c_number(step(double), double)}"
+        yield f"#define STEP_EXCESS {c_number(excess, double)}"
 
 
 def c_number(x: mpf, double: bool) -> str:
@@ -191,11 +195,11 @@ def c_number(x: mpf, double: bool) -> str:
     return f"{mantissa}p{exponent}{'' if double else 'f'}"
 
 
-def c_define(name: str, values: Vector) -> str:
+def c_table(name: str, values: Vector, double: bool) -> str:
     """#define NAME {c0, c1, ...}, folded at 118 characters."""
     lines, line = [], f"#define {name} {{"
     for i, value in enumerate(values):
-        word = c_number(value, name.endswith("_D")) + ("}" if i == len(values) - 1 else ", ")
+        word = c_number(value, double) + ("}" if i == len(values) - 1 else ", ")
         if len(line) + len(word) > 116:
             lines.append(line.rstrip() + " \\")
             line = "    "
@@ -214,13 +218,12 @@ def main() -> None:
     wrong = 0
     header = unfolded((Path(__file__).parents[1] / "csrc/vmath.h").read_text())
     check = parser.parse_args().check
-    for name, values in constants():
-        define = c_define(name, values)
+    for define in constants():
         if not check:
             print(define)
         elif unfolded(define) not in header:
             wrong = 1
-            print(f"{name} differs from csrc/vmath.h; it should be\n{define}")
+            print(f"csrc/vmath.h lacks\n{define}")
     sys.exit(wrong)
 
 
