@@ -5,12 +5,10 @@ python examples/initial_weights.py [picture.png]
 
 import sys
 from importlib.util import find_spec
-from itertools import accumulate
 
 import numpy as np
 
-import fastnn
-from fastnn import datasets, initializers, layers, optimizers, plots
+from fastnn import Sequential, datasets, initializers, layers, optimizers, plots
 
 STARTS = {
     "zeros": "zeros",
@@ -19,35 +17,37 @@ STARTS = {
     "huge: sigma 10": initializers.RandomNormal(stddev=10.0),
     "Glorot": "glorot_uniform",
 }
-SEEDS = range(9)  # of networks that begin alike: what comes of huge weights is a matter of luck
+SEEDS = range(25)  # of networks that begin alike: what comes of huge weights is a matter of luck
 
 
 def network(start, depth=4, units=16, seed=0):
     """Layers of tanh, all weights drawn alike."""
     stack = [layers.Dense(units, "tanh", kernel_initializer=start) for _ in range(depth)]
-    head = layers.Dense(1, "sigmoid", kernel_initializer=start)
-    model = fastnn.Sequential([layers.Input((2,)), *stack, head], seed=seed)
+    model = Sequential([layers.Input((2,)), *stack, layers.Dense(1, "sigmoid", kernel_initializer=start)], seed=seed)
     model.compile(optimizers.SGD(0.1), "binary_crossentropy")
     return model
 
 
 def outputs(model, x):
     """What each hidden layer puts out."""
-    return list(accumulate(model.layers[:-1], lambda a, layer: layer(a), initial=x))[1:]
+    found = []
+    for layer in model.layers[:-1]:
+        found.append(layer(x if not found else found[-1]))
+    return found
 
 
 def main(picture=None):
     x, y = datasets.moons(400, noise=0.1)
-    print(f"{'first weights':20}{'spread of layers 1, 4':>22}{'|tanh| > 0.99':>15}{'different units':>18}{'loss':>8}")
+    print(f"{'first weights':20}{'spread of layers 1, 4':>22}{'|tanh| > 0.99':>15}{'different units':>18}    loss")
     losses = {}
     for name, start in STARTS.items():
         models = [network(start, seed=seed) for seed in SEEDS]
         first, *_, last = outputs(models[0], x)
-        curves = [model.fit(x, y, epochs=100, verbose=0).history["loss"] for model in models]
-        losses[name] = sorted(curves, key=lambda curve: curve[-1])[len(SEEDS) // 2]
-        different = np.unique(models[0].layers[0].kernel, axis=1).shape[1]
-        spread = f"{first.std():13.1e}, {last.std():7.1e}{np.mean(np.abs(first) > 0.99):15.0%}"
-        print(f"{name:20}{spread}{different:12} of 16{losses[name][-1]:8.3f}")
+        print(f"{name:20}{first.std():13.1e}, {last.std():7.1e}{np.mean(np.abs(first) > 0.99):15.0%}", end="")
+        curves = sorted((m.fit(x, y, epochs=100, verbose=0).history["loss"] for m in models), key=lambda c: c[-1])
+        least, losses[name], most = curves[0], curves[len(curves) // 2], curves[-1]
+        different = len(np.unique(models[0].layers[0].kernel, axis=1).T)
+        print(f"{different:12} of 16{losses[name][-1]:8.3f} ({least[-1]:.3f} to {most[-1]:.3f})")
     print("Half the answers right by chance is a loss of log 2 = 0.693.")
     if picture and find_spec("matplotlib"):
         ax = plots.curves(losses, list(losses))

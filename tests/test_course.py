@@ -60,8 +60,8 @@ def test_what_the_first_weights_do(example):
         flat[name] = float(np.mean(np.abs(outputs[0]) > 0.99))
         ends[name] = [model.fit(x, y, epochs=100, verbose=0).history["loss"][-1] for model in models[name]]
     zeros, equal, tiny, huge, glorot = script["STARTS"]
-    assert ends[zeros] == pytest.approx([np.log(2)] * 9, abs=3e-3) == ends[tiny]
-    assert max(ends[glorot]) < 0.01 and min(ends[equal]) > 0.3
+    assert ends[zeros] == pytest.approx([np.log(2)] * len(script["SEEDS"]), abs=3e-3) == ends[tiny]
+    assert max(ends[glorot]) < 0.01 < 0.3 < min(*ends[equal], np.median(ends[huge]))
     assert 20 * max(ends[glorot]) < min(ends[huge])  # where those end is luck, but none ends well
     assert not any(weight.any() for weight in models[zeros][0].layers[0].weights)  # nothing moved
     kernel = models[equal][0].layers[0].kernel
