@@ -118,14 +118,15 @@ PYTEST = -m pytest -p no:cacheprovider --capture=sys
 ASAN = ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:quarantine_size_mb=$(1) \
     UBSAN_OPTIONS=print_stacktrace=1 $(call SANITIZED,build/asan,libasan libubsan)
 
-asan: $(STAMPS)/build $(STAMPS)/test ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) -C csrc asan
+sanitized: $(STAMPS)/build $(STAMPS)/test
 	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
+
+asan: sanitized ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) -C csrc asan
 	$(call ASAN,256) $(PYTEST) $(ARGS)
 
 FILES ?= 100000
-fuzz: $(STAMPS)/build $(STAMPS)/test ## damaged model files under the same sanitizers (FILES=100000)
-	$(call BUILD_SANITIZED,build/asan,address$(comma)undefined)
+fuzz: sanitized ## damaged model files under the same sanitizers (FILES=100000)
 	$(call ASAN,1) scripts/fuzz_files.py $(FILES)
 
 # ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do.
@@ -161,4 +162,4 @@ clean: ## remove everything that was built, and .venv
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -f fastnn/_core/*.so fastnn/_core/*.pyd fastnn/_core/*.html
 
-.PHONY: help demo test check format bench docs wheel asan fuzz tsan cross clean
+.PHONY: help demo test check format bench docs wheel sanitized asan fuzz tsan cross clean
