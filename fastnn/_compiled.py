@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import fastnn
 from fastnn import _validate, losses
@@ -94,6 +95,25 @@ class Plan:
             total, samples = self.pending["loss"] if self.pending else (0.0, 0.0)
             return {"loss": float(total) / float(samples) if samples else 0.0}
         return {"loss": trainer.loss} | {name: m.result() for name, m in zip(self.names, self.all_metrics, strict=True)}
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether the trainer can record the metrics of many epochs, without Python in between."""
+        return self.trainer().python_metrics is None and all(
+            type(m).reset_state is fastnn.metrics.Metric.reset_state for m in self.all_metrics
+        )
+
+    def columns(self, records: npt.NDArray[np.float64]) -> dict[str, list[Any]]:
+        """Loss and metrics of epochs that were recorded: a list for each name."""
+        columns = {"loss": records[:, 0].tolist()}
+        for i, (name, m) in enumerate(zip(self.names, self.all_metrics, strict=True)):
+            now = m.state.copy()
+            columns[name] = values = []
+            for sums in records[:, 1 + 2 * i : 3 + 2 * i]:
+                m.state[...] = sums
+                values.append(m.result())
+            m.state[...] = now
+        return columns
 
     @property
     def names(self) -> list[str]:

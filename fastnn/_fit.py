@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _data, _random, _validate
-from fastnn._core.train import NotFinite, Trainer
+from fastnn._core.train import Epochs, NotFinite, Trainer
 from fastnn._maps import Pages, mapped
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastnn._training import Training
 
 ROW_ORDER = 0xFFFFFFFF << 32  # the stream of the order of the samples in epoch 0
+MOST_EPOCHS = 1024  # that are run as one, and recorded together
 
 
 def batch_size_of(batch_size: Any) -> int:
@@ -124,9 +125,12 @@ class Fit:
         first, step = model._resume or (self.initial_epoch, 0)
         self.progress.begin(self.epochs, self.length)
         logs: dict[str, Any] = {}
-        for epoch in range(first, self.epochs):
-            if model.stop_training:
-                break
+        epoch = first - 1
+        while (epoch := epoch + 1) < self.epochs and not model.stop_training:
+            if step == 0 and (unheard := self.unheard(epoch)):
+                logs = self.many_epochs(epoch, unheard)
+                epoch += unheard - 1
+                continue
             if step == 0:
                 self.plan.reset()
             callbacks.on_epoch_begin(epoch)
@@ -145,6 +149,39 @@ class Fit:
         if self.epochs > 0 and model.optimizer.use_ema:
             model.optimizer.finalize_variable_values()
         callbacks.on_train_end(logs)
+
+    def unheard(self, epoch: int) -> int:
+        """How many epochs from this one on are whole passes over arrays of which nobody hears before the last ends."""
+        plan = self.plan
+        if (
+            isinstance(self.source, Stream) or self.memory_mapped or self.length != len(self.source)
+            or self.progress.verbose or not self.callbacks._only_notes or not plan.keeps_records
+        ):  # fmt: skip
+            return 0
+        end = min(self.epochs, epoch + MOST_EPOCHS)
+        return next((e for e in range(epoch, end) if self.validation is not None and self.validates(e)), end) - epoch
+
+    def many_epochs(self, first: int, count: int) -> dict[str, Any]:
+        """Epochs first .. first + count - 1 as one run. Returns the logs of the last."""
+        model, source, plan = self.model, self.source, self.plan
+        plan.reset()
+        order = np.empty(source.n, np.int64) if self.shuffle else None
+        epochs = Epochs(plan.trainer(), source, order, count, model._forwards)
+        if self.shuffle:
+            epochs.seed(model.seed, ROW_ORDER + first)
+        place = 0
+        try:
+            while place < epochs.batches and not model.stop_training:
+                place = model._advance(epochs, place, epochs.batches)
+        except NotFinite as error:
+            at = error.args[1]
+            raise model._diverged(epochs.trainer, at, first + epochs.epoch, at) from None
+        finally:
+            self.callbacks._note(first, plan.columns(epochs.records[: epochs.epoch]))
+        logs = plan.logs()
+        if place % len(source):  # stopped within an epoch, by another thread
+            self.callbacks.on_epoch_end(first + epochs.epoch, logs)
+        return logs
 
     def check_stream(self) -> None:
         """Refuse what could not be gone on with."""

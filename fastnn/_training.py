@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
-from fastnn._core.train import NotFinite, Trainer
+from fastnn._core.train import Epochs, NotFinite, Trainer
 from fastnn._evaluating import SLICE, Evaluating, returned
 from fastnn._fit import Fit
 from fastnn._validate import FloatArray
@@ -112,8 +112,8 @@ class Training(Evaluating):
             return rates, 0.0, count
         return None, optimizer._rate(), 1 if callable(rate) else count
 
-    def _advance(self, trainer: Trainer, step: int, end: int, seconds: float = SLICE) -> int:
-        """Some steps of what the trainer is bound to: the first that was not done."""
+    def _advance(self, trainer: Trainer | Epochs, step: int, end: int, seconds: float = SLICE) -> int:
+        """Some steps of what the trainer is bound to, or of its epochs: the first that was not done."""
         optimizer = self.optimizer
         rates, rate, count = self._rates(end - step)
         optimizer._configured()

@@ -130,12 +130,27 @@ def test_activations_and_sizes(activation, sizes):
     same_answers(ours, others)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_random_numbers_are_drawn_as_theirs(shared):
+    """From a generator of one's own, or the one that all share: it is left where scikit-learn leaves it."""
+    ours, others = estimators("two classes", batch_size=32)
+    drawn = []
+    for one in (ours, others):
+        numbers = np.random.mtrand._rand if shared else np.random.RandomState(4)
+        numbers.seed(4)
+        one.set_params(random_state=None if shared else numbers).fit(X, TARGETS["two classes"])
+        drawn.append(numbers.randint(2**31))
+    same(ours, others)
+    assert drawn[0] == drawn[1]
+
+
 @pytest.mark.filterwarnings("ignore:batch_size:UserWarning", "ignore:Got `batch_size`:UserWarning")
+@pytest.mark.parametrize("alpha", [0.3, 0.0])
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("kind", TARGETS)
-def test_partial_fit(kind, solver):
+def test_partial_fit(kind, solver, alpha):
     """Batches of other sizes, weights and another penalty on the way."""
-    ours, others = estimators(kind, solver=solver, batch_size=20)
+    ours, others = estimators(kind, solver=solver, batch_size=20, alpha=alpha)
     y = TARGETS[kind]
     for one in (ours, others):
         classes = {"classes": np.unique(y) if kind != "labels" else [0, 1, 2]} if kind in CLASSES else {}

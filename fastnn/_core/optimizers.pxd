@@ -98,8 +98,9 @@ cdef struct Plan:
     int64_t ema_overwrite_frequency, accumulation_steps                                      # 0 for never; 1
     int64_t iterations         # calls of step so far
 
-# One whole step at learning rate lr: clip, decay, rule, average, constraints, iterations + 1. No allocation.
-cdef void step(Plan *plan, double lr) noexcept nogil
+# One whole step at learning rate lr: clip, decay, rule, average, constraints, iterations + 1. No allocation. The
+# penalties' gradients count `share`.
+cdef void step(Plan *plan, double lr, double share) noexcept nogil
 
 # sums[0] = sum |w|, sums[1] = sum w^2
 cdef void penalties(ptrdiff_t n, const real *w, double *sums) noexcept nogil

@@ -31,6 +31,7 @@ cdef struct Work:
     Plan *plan
     Phase phase
     fnn_step step           # what all segments share
+    double share            # what the penalties' gradients count
     bint owns               # other cores have read the weights
     double constants[6]
     void **out              # GRADIENTS: where to
@@ -111,8 +112,8 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
         if average != NULL and work.phase != SUMS and work.phase != GRADIENTS:
             fnn_step_average(piece.size, w, average, &s)
         return
-    s.l1 = segment.l1
-    s.l2 = segment.l2
+    s.l1 = segment.l1 * work.share
+    s.l2 = segment.l2 * work.share
     s.scale = segment.scale
     if not segment.decays:
         s.decay = 0
@@ -179,6 +180,7 @@ cdef int begin(Work *work, Plan *plan, double lr) noexcept nogil:
     cdef int64_t updates = plan.iterations // plan.accumulation_steps
     work.plan = plan
     work.out = NULL
+    work.share = 1
     work.step.unscale = 1 / plan.loss_scale
     work.step.l1 = work.step.l2 = 0
     work.step.steps = plan.accumulation_steps
@@ -209,9 +211,11 @@ cdef void finish(Plan *plan) noexcept nogil:
     plan.iterations += 1
 
 
-cdef void step(Plan *plan, double lr) noexcept nogil:
+cdef void step(Plan *plan, double lr, double share) noexcept nogil:
     cdef Work work
-    if begin(&work, plan, lr):
+    cdef int updates = begin(&work, plan, lr)
+    work.share = share
+    if updates:
         begin_update(&work, lr)
         run(&work, UPDATE)
     else:
@@ -494,7 +498,7 @@ cdef class Updater:
         """One step with the gradients that are bound."""
         self.enter()
         with nogil:
-            step(&self.plan, lr)
+            step(&self.plan, lr, 1)
         self.leave()
 
     def leave(self):

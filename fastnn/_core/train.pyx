@@ -1,22 +1,39 @@
 """The engine's upper half: the loss, metrics, and whole runs of training steps without the GIL.
 
-A step has phases: forward, loss (is it finite?), backward, then commit (update, moving statistics, counters), which
-nothing interrupts. A step that fails before its commit leaves the model as it was.
+The steps themselves, phase by phase, are in steps.pyx; here is what belongs to them, where Python comes between.
 """
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastnn._core.batches cimport COPIED, Batches, Table, fetch, gather, is_finite
+from fastnn._core.batches cimport COPIED, Batches, is_finite
 from fastnn._core.engine cimport Engine, Workspace, failed
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
-from fastnn._core.losses cimport loss_and_gradient, weighted_sum
-from fastnn._core.metrics cimport add_values, metric_values
-from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, commit, forward, gradient_of, value_of
-from fastnn._core.optimizers cimport Plan, Segment, Updater, penalties, step
+from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward
+from fastnn._core.optimizers cimport Updater
+from fastnn._core.random cimport random_permutation
+from fastnn._core.steps cimport (
+    OVER_COUNT,
+    OVER_WEIGHTS,
+    SUMMED,
+    Job,
+    Metric,
+    Objective,
+    begin_sums,
+    count_loss,
+    evaluate_loss,
+    load,
+    many_batches,
+    mean_loss,
+    one_batch,
+    penalise,
+    settle,
+    update_metrics,
+)
 
 import numpy as np
 
@@ -30,206 +47,9 @@ ctypedef fused whole:
     int32_t
     int64_t
 
-
-# ------------------------------------------------------------------------------------------- what a step needs to know
-
-cdef enum Reduction:
-    OVER_COUNT, OVER_WEIGHTS, SUMMED
-
 REDUCTIONS = {
     "sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED,
 }  # fmt: skip
-
-cdef struct Objective:
-    int kind                      # a row of losses.def
-    bint labels                   # y_true is int32 labels
-    ptrdiff_t rows, d             # losses of a sample, and elements of each
-    double parameters[4]
-    Reduction reduction
-    bint ignores
-    int32_t ignored               # the label that counts for nothing
-    double weight                 # what the loss counts for
-    bint in_unit                  # y_true must lie in [0, 1]
-
-cdef struct Metric:
-    bint is_loss                  # a row of losses.def, else a kind of _core/metrics
-    int kind
-    bint weighted
-    ptrdiff_t rows, d
-    double parameters[4]
-    double *state                 # total and count
-
-cdef struct Job:
-    # All that the steps of a run need, without a Python object among it
-    Run run
-    int ops                       # of the program
-    int loss_buffer, output       # what the loss reads, and the model's output
-    bint fused                    # the loss reads the input of the last op, an activation
-    bint shows                    # and yet somebody wants to see the activation's output
-    Objective objective
-    const Metric *metrics
-    int metric_count
-    Plan *plan
-    double lr
-    Table x, y, w
-    const int64_t *order
-    ptrdiff_t n, size             # samples; of a batch
-    double *values                # the losses of a batch
-    double *scales                # d cost / d losses, where they differ
-    double *weight_room
-    void *truth_room
-    const void *truth             # y_true and the weights of the batch at hand
-    const double *weights
-    double loss                   # of the batch at hand, penalties included
-    double total, samples         # sums over batches of loss * size and of size
-
-
-# ------------------------------------------------------------------------------------------------ the phases of a step
-
-cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
-    """Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered."""
-    cdef ptrdiff_t rows = min(job.size, job.n - begin)
-    job.run.B = rows
-    job.run.penalizes, job.run.penalty = True, 0
-    job.truth, job.weights = NULL, NULL
-    if job.x.contiguous and job.x.source == COPIED and job.order == NULL:
-        job.run.x = job.x.data + begin * job.x.stride
-    else:
-        job.run.x = NULL
-        fetch(&job.x, job.order, begin, rows, value_of(&job.run, 0, tag), job.run.threads)
-    if job.y.data != NULL:
-        job.truth = job.y.data + begin * job.y.stride
-        if job.order != NULL:
-            job.truth = job.truth_room
-            gather(&job.y, job.order, begin, rows, <char *>job.truth_room)
-    if job.w.data != NULL:
-        job.weights = <const double *>(job.w.data + begin * job.w.stride)
-        if job.order != NULL:
-            gather(&job.w, job.order, begin, rows, <char *>job.weight_room)
-            job.weights = job.weight_room
-
-
-cdef double penalty(const Plan *plan) noexcept nogil:
-    """What the regularizers of the variables that learn add to the loss"""
-    cdef ptrdiff_t i
-    cdef const Segment *s
-    cdef double sums[2]
-    cdef double total = 0
-    for i in range(plan.segment_count):
-        s = &plan.segments[i]
-        if s.l1 == 0 and s.l2 == 0:
-            continue
-        if plan.wide:
-            penalties(s.size, <const double *>s.w, sums)
-        else:
-            penalties(s.size, <const float *>s.w, sums)
-        total += s.l1 * sums[0] + s.l2 * sums[1]
-    return total
-
-
-cdef void evaluate_loss(Job *job, bint with_gradient, const real *tag) noexcept nogil:
-    """job.loss, and its gradient by what the loss reads"""
-    cdef const Objective *o = &job.objective
-    cdef ptrdiff_t rows = job.run.B * o.rows, i
-    cdef const double *weights = job.weights
-    cdef const int32_t *labels = <const int32_t *>job.truth
-    cdef double divisor = rows, inverse
-    cdef real *slopes = gradient_of(&job.run, job.loss_buffer, tag) if with_gradient else NULL
-    if o.ignores:
-        divisor = 0
-        for i in range(rows):
-            job.weight_room[i] = 0 if labels[i] == o.ignored else weights[i] if weights != NULL else 1
-            divisor += labels[i] != o.ignored
-        weights = job.weight_room
-    if o.reduction == SUMMED:
-        divisor = 1
-    elif o.reduction == OVER_WEIGHTS and job.weights != NULL:
-        divisor = weighted_sum(rows, weights, NULL)
-    inverse = o.weight / divisor if divisor != 0 else 0
-    if weights != NULL:
-        for i in range(rows):
-            job.scales[i] = weights[i] * inverse
-    loss_and_gradient(o.kind, rows, o.d, job.truth, value_of(&job.run, job.loss_buffer, tag), job.values, slopes,
-                      job.scales if weights != NULL else NULL, inverse, o.parameters)
-    job.loss = weighted_sum(rows, job.values, weights) * inverse + job.run.penalty
-    if job.plan != NULL:
-        job.loss += penalty(job.plan)
-
-
-cdef void update_metrics(Job *job, const real *tag) noexcept nogil:
-    cdef const Metric *m
-    cdef const double *weights
-    cdef const real *y
-    cdef ptrdiff_t rows
-    cdef int i
-    for i in range(job.metric_count):
-        m = &job.metrics[i]
-        y = value_of(&job.run, job.output if job.shows or not job.fused else job.loss_buffer, tag)
-        rows = job.run.B * m.rows
-        weights = job.weights if m.weighted else NULL
-        if m.is_loss:
-            loss_and_gradient(m.kind, rows, m.d, job.truth, y, job.values, <real *>NULL, NULL, 1, m.parameters)
-        else:
-            metric_values(m.kind, rows, m.d, job.truth, y, job.values, m.parameters)
-        add_values(m.state, rows, job.values, weights, m.rows)
-
-
-cdef void count_loss(Job *job) noexcept nogil:
-    job.total += job.loss * job.run.B
-    job.samples += job.run.B
-
-
-cdef int look(Job *job, bint with_gradient, const real *tag) noexcept nogil:
-    """From the ops' outputs to the loss, whether it is finite, and the metrics"""
-    evaluate_loss(job, with_gradient, tag)
-    if with_gradient and not isfinite(job.loss):
-        return NOT_FINITE
-    if job.fused and job.shows:
-        forward(&job.run, job.ops - 1, job.ops, tag)
-    update_metrics(job, tag)
-    count_loss(job)
-    return DONE
-
-
-cdef void settle(Job *job, const real *tag) noexcept nogil:
-    """The commit: the only part of a step that changes the model"""
-    if job.plan != NULL:
-        step(job.plan, job.lr)
-    commit(&job.run, job.ops, tag)
-    job.run.forwards += 1
-
-
-cdef int one_batch(Job *job, ptrdiff_t begin, bint learns, const real *tag) noexcept nogil:
-    """A whole step, or where it does not learn an evaluation, of a program without Python"""
-    cdef int last = job.ops - job.fused, status
-    load(job, begin, tag)
-    status = forward(&job.run, 0, last, tag)
-    if status < 0:
-        return status
-    status = look(job, learns, tag)
-    if status < 0 or not learns:
-        return status
-    status = backward(&job.run, 0, last, tag)
-    if status < -1:
-        return status
-    settle(job, tag)
-    return DONE
-
-
-cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, const double *rates, int64_t patience,
-                          int *status, const real *tag) noexcept nogil:
-    """Batches batch .. end - 1, as long as it takes less than `patience` ns; returns the first that was not done."""
-    cdef int64_t deadline = <int64_t>clock() + patience, first = batch
-    while batch < end:
-        if rates != NULL:
-            job.lr = rates[batch - first]
-        status[0] = one_batch(job, batch * job.size, learns, tag)
-        if status[0] < 0:
-            return batch
-        batch += 1
-        if <int64_t>clock() >= deadline:
-            break
-    return batch
 
 
 cdef bint is_fit(const Objective *o, ptrdiff_t n, const real *y) noexcept nogil:
@@ -295,6 +115,7 @@ cdef class Trainer:
         job.ops, job.output, job.fused, job.shows = engine.training.op_count, engine.output, fused, shows
         job.loss_buffer = engine.training.ops[job.ops - 1].input if fused else engine.output
         job.plan = NULL if updater is None or python_update is not None else &updater.plan
+        job.divisor = 1
         if isinstance(objective, dict):
             o.kind, o.labels, o.rows, o.d = objective["kind"], objective["labels"], objective["rows"], objective["d"]
             for i, value in enumerate(objective["parameters"]):
@@ -360,6 +181,11 @@ cdef class Trainer:
         self.room, self.room_of_truth, self.room_of_weights = rows, truth, weights
         return 0
 
+    def share_penalties(self, double scale, double divisor):
+        """Have the penalties count scale / S in a batch whose weights have the sum S (without weights: so many samples)
+        and batches without weight be left out; and the losses, penalties apart, be reported divided by `divisor`."""
+        self.job.by_weight, self.job.scale, self.job.divisor = True, scale, divisor
+
     def bind(self, Batches batches not None, bint training, uint64_t forwards):
         """Take the data of the next runs, and the number of training forwards so far."""
         cdef Job *job = &self.job
@@ -376,12 +202,12 @@ cdef class Trainer:
 
     def reset(self):
         """Begin the sums of an epoch anew."""
-        self.job.total = self.job.samples = self.job.loss = 0
+        begin_sums(&self.job)
 
     @property
     def loss(self) -> float:
         """The mean of the batches' losses since reset(), by their sizes."""
-        return self.job.total / self.job.samples if self.job.samples else 0.0
+        return mean_loss(&self.job)
 
     @property
     def last_loss(self) -> float:
@@ -503,7 +329,6 @@ cdef class Trainer:
                               int64_t patience) except -1:
         """The same with Python between the ops: parts that are written in it, and signals during long steps."""
         cdef int64_t deadline = <int64_t>clock() + patience, first = batch
-        cdef int status
         cdef Job *job = &self.job
         while batch < end:
             if rates != NULL:
@@ -513,17 +338,23 @@ cdef class Trainer:
                     load(job, batch * job.size, <const double *>NULL)
                 else:
                     load(job, batch * job.size, <const float *>NULL)
-            self.forward_in_parts(job.ops - job.fused)
-            status = self.look_in_parts(learns)
-            if status == NOT_FINITE:
-                raise NotFinite(f"batch {batch}: the loss is {job.loss}", batch)
-            if learns:
-                self.backward_in_parts(job.ops - job.fused)
-                self.settle_in_parts()
+            if job.weight != 0:
+                self.step_in_parts(batch, learns)
             batch += 1
             if <int64_t>clock() >= deadline:
                 break
         return batch
+
+    cdef int step_in_parts(self, int64_t batch, bint learns) except -1:
+        """A step on the batch that is loaded."""
+        cdef int last = self.job.ops - self.job.fused
+        self.forward_in_parts(last)
+        if self.look_in_parts(learns) == NOT_FINITE:
+            raise NotFinite(f"batch {batch}: the loss is {self.job.loss}", batch)
+        if learns:
+            self.backward_in_parts(last)
+            self.settle_in_parts()
+        return 0
 
     cdef int forward_in_parts(self, int last) except -1:
         cdef Run *run = &self.job.run
@@ -586,8 +417,7 @@ cdef class Trainer:
             job.loss += job.run.penalty
             if with_gradient:
                 self.engine.value_array(&job.run, job.loss_buffer, True, self.engine.output_shape)[...] = gradient
-            if job.plan != NULL:
-                job.loss += penalty(job.plan)
+            penalise(job)
         if self.python_penalty is not None:
             job.loss += self.python_penalty()
         if with_gradient and not isfinite(job.loss):
@@ -653,3 +483,236 @@ cdef class Trainer:
             if not np.isfinite(y).all():
                 return i
         return -1
+
+
+# --------------------------------------------------------------------------------------------------------- whole epochs
+
+cdef extern from "numpy/random/bitgen.h" nogil:
+    ctypedef struct bitgen_t:
+        void *state
+        uint32_t (*next_uint32)(void *state) noexcept nogil
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+
+
+cdef uint64_t at_most(bitgen_t *numbers, uint64_t limit) noexcept nogil:
+    """A number 0 .. limit, by as many of NumPy's numbers as RandomState takes for it"""
+    cdef uint64_t mask = limit, value
+    cdef int shift = 1
+    while shift < 64:
+        mask |= mask >> shift
+        shift *= 2
+    while True:
+        if limit >> 32 == 0:
+            value = numbers.next_uint32(numbers.state) & mask
+        else:
+            value = numbers.next_uint64(numbers.state) & mask
+        if value <= limit:
+            return value
+
+
+cdef void shuffle(bitgen_t *numbers, ptrdiff_t n, int64_t *order) noexcept nogil:
+    """What RandomState.shuffle makes of an array"""
+    cdef ptrdiff_t i, j
+    for i in range(n - 1, 0, -1):
+        j = <ptrdiff_t>at_most(numbers, i)
+        order[i], order[j] = order[j], order[i]
+
+
+cdef struct Stalled:
+    double best, tol, most        # most may be infinite
+    int64_t count
+
+
+cdef bint note(Stalled *s, double value) noexcept nogil:
+    s.count = s.count + 1 if value > s.best - s.tol else 0
+    if value < s.best:
+        s.best = value
+    return s.count > s.most
+
+
+cdef class Stall:
+    """When to stop, by scikit-learn's rule: after more than `most` epochs in a row that made the best value no smaller
+    by tol."""
+
+    cdef Stalled state
+
+    def __cinit__(self, double best, double tol, int64_t count, double most):
+        self.state.best, self.state.tol, self.state.count, self.state.most = best, tol, count, most
+
+    @property
+    def best(self) -> float:
+        return self.state.best
+
+    @property
+    def count(self) -> int:
+        """Epochs in a row that made nothing better."""
+        return self.state.count
+
+    @count.setter
+    def count(self, int64_t value):
+        self.state.count = value
+
+    def note(self, double value) -> bool:
+        """Take in the value of an epoch. Returns whether to stop."""
+        return note(&self.state, value)
+
+
+cdef struct Course:
+    int64_t place, each           # batches so far, and of an epoch
+    int64_t *order                # of the samples; NULL: as they lie
+    bint seeded                   # it is made of (seed, stream + epoch) before each epoch,
+    uint64_t seed, stream
+    bitgen_t *numbers             # or shuffled with these, or left alone
+    double *records
+    int columns
+    Stalled *stalled              # NULL: nothing stops it
+    bint over
+
+
+cdef void begin_epoch(Course *c, Job *job) noexcept nogil:
+    cdef int i
+    if c.seeded:
+        random_permutation(c.seed, c.stream + c.place // c.each, job.n, c.order)
+    elif c.numbers != NULL:
+        shuffle(c.numbers, job.n, c.order)
+    begin_sums(job)
+    for i in range(job.metric_count):
+        job.metrics[i].state[0] = job.metrics[i].state[1] = 0
+
+
+cdef void end_epoch(Course *c, const Job *job) noexcept nogil:
+    cdef double *record = c.records + (c.place // c.each - 1) * c.columns
+    cdef int i
+    record[0] = mean_loss(job)
+    for i in range(job.metric_count):
+        record[1 + 2 * i] = job.metrics[i].state[0]
+        record[2 + 2 * i] = job.metrics[i].state[1]
+    c.over = not isfinite(record[0]) or c.stalled != NULL and note(c.stalled, record[0])
+
+
+cdef int many_epochs(Course *c, Job *job, int64_t end, const double *rates, int64_t patience,
+                     const real *tag) noexcept nogil:
+    """Batches up to `end`, as long as it takes less than `patience` ns and nothing stops it; a Status"""
+    cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = c.place, at, now
+    cdef int status = DONE
+    while c.place < end and left > 0 and not c.over:
+        at = c.place % c.each
+        if at == 0:
+            begin_epoch(c, job)
+        now = many_batches(job, at, min(c.each, at + end - c.place), True,
+                           rates + (c.place - first) if rates != NULL else NULL, left, &status, tag)
+        c.place += now - at
+        if status < 0:
+            return status
+        if now == c.each:
+            end_epoch(c, job)
+        left = deadline - <int64_t>clock()
+    return DONE
+
+
+cdef class Epochs:
+    """`count` epochs over all of some batches, as one long run of them: the GIL comes back when it ends.
+
+    order, an int64 array or None, is the order that the samples are taken in. records[epoch] is its loss, then total
+    and count of each of the trainer's metrics.
+    """
+
+    cdef readonly Trainer trainer
+    cdef readonly cnp.ndarray order, records
+    cdef Course course
+    cdef object held                        # what the course points into
+
+    def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
+        cdef Course *c = &self.course
+        self.trainer, self.order = trainer, order
+        batches.reorder(order)
+        trainer.bind(batches, True, forwards)
+        c.each, c.columns = len(batches), 1 + 2 * trainer.job.metric_count
+        c.order = NULL if order is None else <int64_t *>cnp.PyArray_DATA(self.order)
+        self.records = np.zeros((count, c.columns))
+        c.records = <double *>cnp.PyArray_DATA(self.records)
+        self.held = []
+
+    def seed(self, uint64_t seed, uint64_t stream):
+        """Before epoch e, make the order anew of (seed, stream + e)."""
+        self.course.seeded, self.course.seed, self.course.stream = True, seed, stream
+
+    def shuffle(self, random_state):
+        """Before each epoch, do what random_state.shuffle(order) does. Nobody else may draw from it meanwhile."""
+        bit_generator = random_state._bit_generator
+        self.held.append(bit_generator)
+        self.course.numbers = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+
+    def watch(self, Stall stall not None):
+        """End the run where the loss stalls."""
+        self.held.append(stall)
+        self.course.stalled = &stall.state
+
+    @property
+    def place(self) -> int:
+        """Batches so far."""
+        return self.course.place
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs so far."""
+        return self.course.place // self.course.each
+
+    @property
+    def over(self) -> bool:
+        """Whether the loss has stalled, or is not finite."""
+        return self.course.over
+
+    @property
+    def batches(self) -> int:
+        """Of all epochs."""
+        return self.course.each * self.records.shape[0]
+
+    @property
+    def forwards(self) -> int:
+        return self.trainer.forwards
+
+    def run(self, int64_t batch, int64_t end, bint learns, rates, double lr, double seconds) -> int:
+        """As Trainer.run, for batches that are numbered through all epochs: it goes on where it was, and always learns.
+
+        A batch that is not finite has its number within its epoch in NotFinite's arguments.
+        """
+        cdef const double *rate = NULL
+        cdef int64_t patience = max(<int64_t>1, <int64_t>(seconds * 1e9))
+        cdef int status
+        cdef Course *c = &self.course
+        cdef Job *job = &self.trainer.job
+        if not learns or batch != c.place:
+            raise ValueError(f"batch: expected {c.place}, where the epochs have come to, got {batch}")
+        end = min(end, <int64_t>self.batches)
+        if rates is not None:
+            rate = <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
+        job.lr = lr
+        if self.trainer.in_python or self.trainer.long_steps:
+            return self.run_in_parts(end, rate, patience)
+        with nogil:
+            if self.trainer.engine.wide:
+                status = many_epochs(c, job, end, rate, patience, <const double *>NULL)
+            else:
+                status = many_epochs(c, job, end, rate, patience, <const float *>NULL)
+        if status == NOT_FINITE:
+            raise NotFinite(f"batch {c.place % c.each}: the loss is {job.loss}", c.place % c.each)
+        failed(status)
+        return c.place
+
+    cdef int64_t run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:
+        """many_epochs with Python between the ops"""
+        cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = self.course.place, at, now
+        cdef Course *c = &self.course
+        cdef Job *job = &self.trainer.job
+        while c.place < end and left > 0 and not c.over:
+            at = c.place % c.each
+            if at == 0:
+                begin_epoch(c, job)
+            now = self.trainer.run_in_parts(at, min(c.each, at + end - c.place), True,
+                                            rates + (c.place - first) if rates != NULL else NULL, left)
+            c.place += now - at
+            if now == c.each:
+                end_epoch(c, job)
+            left = deadline - <int64_t>clock()
+        return c.place

@@ -184,6 +184,14 @@ class History(Callback):
         if self.model is not None:
             self.model.history = self
 
+    def _note(self, first: int, columns: Mapping[str, list[Any]]) -> None:
+        """Note many epochs, by a list for each name."""
+        if not columns["loss"]:
+            return
+        for name, values in sorted(columns.items()):
+            self.history.setdefault(name, []).extend(values)
+        self.epoch.extend(range(first, first + len(columns["loss"])))
+
     def get_state(self) -> dict[str, Any]:
         """All epochs so far."""
         return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
@@ -415,6 +423,16 @@ class CallbackList(Callback):
                 counts_itself = hooks == ["on_train_batch_end"] and hasattr(callback, "_batches_ahead")
                 counts.append(callback._batches_ahead() if counts_itself else 1)
         return min(counts, default=None)
+
+    @property
+    def _only_notes(self) -> bool:
+        """Whether all callbacks are histories, which can be told of many epochs at once."""
+        return type(self) is CallbackList and all(type(callback) is History for callback in self.callbacks)
+
+    def _note(self, first: int, columns: Mapping[str, list[Any]]) -> None:
+        """Tell the histories of epochs from `first` on, by a list for each name."""
+        for callback in self.callbacks:
+            callback._note(first, columns)
 
     @property
     def needs_test_batches(self) -> bool:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 
 from fastnn import Sequential, callbacks
 from fastnn._core.batches import all_finite
-from fastnn._core.train import NotFinite
+from fastnn._core.train import NotFinite, Stall
 from fastnn._validate import FloatArray
 from fastnn._warnings import warn
 from fastnn.sklearn import _arguments, _minimise
@@ -262,6 +262,11 @@ class BasePerceptron(NetworkHolder):
         made = self._made if incremental and "network_" in self.__dict__ else None
         if made is not None and made[:4] == (design, self.solver, self.loss, objective.factor):
             network = self._synchronise()
+            if self.alpha and not self._made.share:  # a penalty where there was none
+                state = network.optimizer.get_state()
+                network = self._make_network(design, objective, self.alpha / size, random)
+                network._ready_optimizer()
+                network.optimizer.set_state(state)
         else:
             network = self._make_network(design, objective, self.alpha / size, random)
         if self.early_stopping and "_best_weights" not in self.__dict__:
@@ -282,52 +287,87 @@ class BasePerceptron(NetworkHolder):
 
     def _epochs(self, descent: Descent, data: Data, incremental: bool, random: Any, calls: Any) -> None:
         """As many epochs as it takes, with scikit-learn's rules for when to stop."""
-        network, n = descent.network, descent.samples.n
-        order = np.arange(n)
+        order = np.arange(descent.samples.n) if self.shuffle else None
+        score, loss = self.best_validation_score_, self.best_loss_
+        best = loss if score is None or not self.early_stopping else -score
+        assert best is not None
+        stall = Stall(best, self.tol, self._no_improvement_count, self.n_iter_no_change)
+        unheard = calls is None and not incremental and self._is_unheard(descent, data)
+        most = 1 if incremental else self.max_iter
         self.n_iter_ = 0
-        for epoch in range(self.max_iter):
-            if self.shuffle:
-                random.shuffle(order)  # in place: the order that sklearn.utils.shuffle makes of the one before
-            if calls is not None:
-                calls.on_epoch_begin(epoch)
-            self._one_epoch(descent, order if self.shuffle else None, epoch, calls)
-            logs = {"loss": self.loss_}
-            if data.held is not None:
-                logs["val_score"] = self._measure(network, data.held)
-            self._note(network, logs)
-            if not np.isfinite(self.loss_):
-                warn(
-                    f"The loss of epoch {epoch + 1} is not finite: training ends with the best weights before it. A "
-                    "lower learning_rate_init or scaled inputs are the usual cures",
-                    ConvergenceWarning,
-                )
-                break
-            if self.solver == "sgd" and self.learning_rate == "invscaling":
-                network.optimizer.learning_rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-            if calls is not None:
-                calls.on_epoch_end(epoch, logs)
-            if network.stop_training or self._has_converged(network) or incremental:
-                break
-            if self.n_iter_ == self.max_iter:
-                warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                    "converged yet.",
-                    ConvergenceWarning,
-                )
+        goes_on = True
+        try:
+            while goes_on and self.n_iter_ < most:
+                if unheard:
+                    self._many_epochs(descent, order, random, most - self.n_iter_, stall)
+                else:
+                    self._one_epoch(descent, data, order, random, calls, stall)
+                goes_on = self._goes_on(descent.network, stall)
+        finally:
+            self._no_improvement_count = stall.count
+            if not self.early_stopping:
+                self.best_loss_ = stall.best
+        if goes_on and not incremental:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+            )
 
-    def _one_epoch(self, descent: Descent, order: Any, epoch: int, calls: Any) -> None:
-        """Train, and note the loss: NaN where it is not finite and there are better weights to go back to."""
+    def _is_unheard(self, descent: Descent, data: Data) -> bool:
+        """Whether nothing happens between epochs but what the core can do by itself: it may not shuffle with numbers
+        that others draw from too."""
+        return (
+            data.held is None and not self.verbose and descent.samples.whole is not None
+            and not (self.solver == "sgd" and self.learning_rate == "invscaling")
+            and (not self.shuffle or isinstance(self.random_state, numbers.Integral))
+        )  # fmt: skip
+
+    def _many_epochs(self, descent: Descent, order: Any, random: Any, most: int, stall: Stall) -> None:
+        """At most so many epochs, until the loss stalls."""
+
+        def note(losses: list[float]) -> None:
+            self.n_iter_ += len(losses)
+            self.t_ += len(losses) * descent.samples.n
+            self.loss_curve_ += losses
+            if losses:
+                self.loss_ = losses[-1]
+
+        try:
+            descent.epochs(order, random, most, stall, note)
+        except NotFinite as error:
+            raise self._not_finite(error) from error
+
+    def _one_epoch(self, descent: Descent, data: Data, order: Any, random: Any, calls: Any, stall: Stall) -> None:
+        """One epoch, its loss, and the score of samples that were set aside; and who wants to hear of it."""
+        network, epoch = descent.network, self.n_iter_
+        if order is not None:
+            random.shuffle(order)  # in place: the order that sklearn.utils.shuffle makes of the one before
+        if calls is not None:
+            calls.on_epoch_begin(epoch)
         try:
             self.loss_ = descent.epoch(order, calls)
         except NotFinite as error:
             if not self.early_stopping:
-                raise ValueError(f"{NOT_FINITE} (Epoch {epoch + 1}: {error})") from error
-            self.loss_ = float("nan")
+                raise self._not_finite(error) from error
+            self.loss_ = float("nan")  # there are better weights to go back to
         self.n_iter_ += 1
         self.t_ += descent.samples.n
         self.loss_curve_.append(self.loss_)
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+        logs = {"loss": self.loss_}
+        if data.held is not None:
+            logs["val_score"] = self._measure(network, data.held)
+            self._note_score(network, logs["val_score"])
+        stall.note(-logs["val_score"] if self.early_stopping else self.loss_)
+        if self.solver == "sgd" and self.learning_rate == "invscaling":
+            network.optimizer.learning_rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+        if calls is not None and np.isfinite(self.loss_):
+            calls.on_epoch_end(epoch, logs)
+
+    def _not_finite(self, error: NotFinite) -> ValueError:
+        return ValueError(f"{NOT_FINITE} (Epoch {self.n_iter_ + 1}: {error})")
 
     def _measure(self, network: Sequential, held: tuple[Any, Any, Any]) -> float:
         """The score on samples that were set aside; NaN where the loss or an output is not finite."""
@@ -337,45 +377,44 @@ class BasePerceptron(NetworkHolder):
             return float("nan")
         return float(self._score_of(y, self._decode(output), weights))
 
-    def _note(self, network: Sequential, logs: dict[str, float]) -> None:
-        """Keep what an epoch came to, and count those in a row that made nothing better by tol: the score where
-        training stops early, else the loss."""
-        better = False
-        if "val_score" in logs:
-            score = logs["val_score"]
-            assert self.validation_scores_ is not None
-            assert self.best_validation_score_ is not None
-            self.validation_scores_.append(score)
-            if self.verbose:
-                print(f"Validation score: {score:f}")
-            better = not score < self.best_validation_score_ + self.tol
-            if score > self.best_validation_score_:
-                self.best_validation_score_ = score
-                if self.early_stopping:
-                    self._best_weights = network.get_weights()
-        if not self.early_stopping:
-            assert self.best_loss_ is not None
-            better = not logs["loss"] > self.best_loss_ - self.tol
-            self.best_loss_ = min(self.best_loss_, logs["loss"])
-        self._no_improvement_count = 0 if better else self._no_improvement_count + 1
+    def _note_score(self, network: Sequential, score: float) -> None:
+        """Keep a score of the samples that were set aside; with early stopping the best one's weights too."""
+        assert self.validation_scores_ is not None
+        assert self.best_validation_score_ is not None
+        self.validation_scores_.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        if score > self.best_validation_score_:
+            self.best_validation_score_ = score
+            if self.early_stopping:
+                self._best_weights = network.get_weights()
 
-    def _has_converged(self, network: Sequential) -> bool:
-        """Whether to stop. With the adaptive rate a smaller one is tried first."""
-        if self._no_improvement_count <= self.n_iter_no_change:
+    def _goes_on(self, network: Sequential, stall: Stall) -> bool:
+        """Whether another epoch is worth it. With the adaptive rate a smaller one is tried first."""
+        if not np.isfinite(self.loss_):
+            warn(
+                f"The loss of epoch {self.n_iter_} is not finite: training ends with the best weights before it. A "
+                "lower learning_rate_init or scaled inputs are the usual cures",
+                ConvergenceWarning,
+            )
             return False
+        if network.stop_training:
+            return False
+        if stall.count <= self.n_iter_no_change:
+            return True
         what = "Validation score" if self.early_stopping else "Training loss"
         said = f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
         rate = network.optimizer.learning_rate
         adapts = self.solver == "sgd" and self.learning_rate == "adaptive"
         if adapts and rate > SMALLEST_RATE:
             network.optimizer.learning_rate = rate / 5.0
-            self._no_improvement_count = 0
+            stall.count = 0
             if self.verbose:
                 print(f"{said} Setting learning rate to {rate / 5.0:f}")
-            return False
+            return True
         if self.verbose:
             print(f"{said} {'Learning rate too small. ' if adapts else ''}Stopping.")
-        return True
+        return False
 
     def _batch_size(self, n: int) -> int:
         if isinstance(self.batch_size, str):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 import fastnn
-from fastnn import Sequential, metrics, optimizers
+from fastnn import Sequential, optimizers
 from fastnn._validate import FloatArray
 from fastnn.sklearn._descent import DENSE_BYTES
 from fastnn.sklearn._network import Design, build, denses, put
@@ -47,8 +47,7 @@ class NetworkHolder(BaseEstimator):  # type: ignore[misc,unused-ignore]
         else:
             put(network, self.coefs_, self.intercepts_)
             self.__dict__.pop("_best_weights", None)
-        measures = [metrics.MeanSquaredError()] if objective.reports_mean and objective.factor > 1 else None
-        network.compile(self._new_optimizer(), objective.loss, loss_weights=objective.factor, metrics=measures)
+        network.compile(self._new_optimizer(), objective.loss, loss_weights=objective.factor)
         self.network_ = network
         self._made = Made(design, self.solver, self.loss, objective.factor, share)
         self._link()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import Sequential
-from fastnn.sklearn._descent import Samples, squares
+from fastnn.sklearn._descent import Samples
 from fastnn.sklearn._network import denses
 from fastnn.sklearn._objectives import Objective
 
@@ -55,6 +55,15 @@ class Cost:
             penalty = 0.5 * self.alpha / self.total * squares(self.network)
             loss = (loss - penalty) / self.objective.factor + penalty
         return loss
+
+
+def squares(network: Sequential) -> float:
+    """The sum of the squares of all kernels."""
+    total = 0.0
+    for layer in denses(network):
+        flat = layer.kernel.reshape(-1).astype(np.float64, copy=False)
+        total += float(flat @ flat)
+    return total
 
 
 def minimise(cost: Cost, max_iter: int, max_fun: int, tol: float, heard: Callable[[int, float], None] | None) -> Ending:

@@ -1,0 +1,193 @@
+"""One training step without the GIL, phase by phase, and many of them.
+
+A step has phases: forward, loss (is it finite?), backward, then commit (update, moving statistics, counters), which
+nothing interrupts. A step that fails before its commit leaves the model as it was.
+"""
+
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t
+
+from fastnn._core.batches cimport COPIED, fetch, gather
+from fastnn._core.kernels cimport chosen_table, clock, fnn, real
+from fastnn._core.losses cimport loss_and_gradient, weighted_sum
+from fastnn._core.metrics cimport add_values, metric_values
+from fastnn._core.ops cimport DONE, NOT_FINITE, backward, commit, forward, gradient_of, value_of
+from fastnn._core.optimizers cimport Plan, Segment, penalties, step
+
+fnn = chosen_table()
+
+
+cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
+    """Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered."""
+    cdef ptrdiff_t rows = min(job.size, job.n - begin)
+    job.run.B = rows
+    job.run.penalizes, job.run.penalty = True, 0
+    job.truth, job.weights = NULL, NULL
+    if job.x.contiguous and job.x.source == COPIED and job.order == NULL:
+        job.run.x = job.x.data + begin * job.x.stride
+    else:
+        job.run.x = NULL
+        fetch(&job.x, job.order, begin, rows, value_of(&job.run, 0, tag), job.run.threads)
+    if job.y.data != NULL:
+        job.truth = job.y.data + begin * job.y.stride
+        if job.order != NULL:
+            job.truth = job.truth_room
+            gather(&job.y, job.order, begin, rows, <char *>job.truth_room)
+    if job.w.data != NULL:
+        job.weights = <const double *>(job.w.data + begin * job.w.stride)
+        if job.order != NULL:
+            gather(&job.w, job.order, begin, rows, <char *>job.weight_room)
+            job.weights = job.weight_room
+    weigh(job)
+
+
+cdef void weigh(Job *job) noexcept nogil:
+    """Find what the penalties count in the batch at hand"""
+    job.weight = job.run.B
+    job.share = 1
+    if job.by_weight:
+        if job.weights != NULL:
+            job.weight = weighted_sum(job.run.B * job.w.size, job.weights, NULL)
+        job.share = job.scale / job.weight
+
+
+cdef void penalise(Job *job) noexcept nogil:
+    """Add to job.loss what the regularizers of the variables that learn ask for"""
+    cdef const Plan *plan = job.plan
+    cdef ptrdiff_t i
+    cdef const Segment *s
+    cdef double sums[2]
+    cdef double total = 0
+    job.penalty = 0
+    if plan == NULL:
+        return
+    for i in range(plan.segment_count):
+        s = &plan.segments[i]
+        if s.l1 == 0 and s.l2 == 0:
+            continue
+        if plan.wide:
+            penalties(s.size, <const double *>s.w, sums)
+        else:
+            penalties(s.size, <const float *>s.w, sums)
+        total += s.l1 * sums[0] + s.l2 * sums[1]
+    job.penalty = total * job.share
+    job.loss += job.penalty
+
+
+cdef void evaluate_loss(Job *job, bint with_gradient, const real *tag) noexcept nogil:
+    """job.loss, and its gradient by what the loss reads"""
+    cdef const Objective *o = &job.objective
+    cdef ptrdiff_t rows = job.run.B * o.rows, i
+    cdef const double *weights = job.weights
+    cdef const int32_t *labels = <const int32_t *>job.truth
+    cdef double divisor = rows, inverse
+    cdef real *slopes = gradient_of(&job.run, job.loss_buffer, tag) if with_gradient else NULL
+    if o.ignores:
+        divisor = 0
+        for i in range(rows):
+            job.weight_room[i] = 0 if labels[i] == o.ignored else weights[i] if weights != NULL else 1
+            divisor += labels[i] != o.ignored
+        weights = job.weight_room
+    if o.reduction == SUMMED:
+        divisor = 1
+    elif o.reduction == OVER_WEIGHTS and job.weights != NULL:
+        divisor = weighted_sum(rows, weights, NULL)
+    inverse = o.weight / divisor if divisor != 0 else 0
+    if weights != NULL:
+        for i in range(rows):
+            job.scales[i] = weights[i] * inverse
+    loss_and_gradient(o.kind, rows, o.d, job.truth, value_of(&job.run, job.loss_buffer, tag), job.values, slopes,
+                      job.scales if weights != NULL else NULL, inverse, o.parameters)
+    job.loss = weighted_sum(rows, job.values, weights) * inverse + job.run.penalty
+    penalise(job)
+
+
+cdef void update_metrics(Job *job, const real *tag) noexcept nogil:
+    cdef const Metric *m
+    cdef const double *weights
+    cdef const real *y
+    cdef ptrdiff_t rows
+    cdef int i
+    for i in range(job.metric_count):
+        m = &job.metrics[i]
+        y = value_of(&job.run, job.output if job.shows or not job.fused else job.loss_buffer, tag)
+        rows = job.run.B * m.rows
+        weights = job.weights if m.weighted else NULL
+        if m.is_loss:
+            loss_and_gradient(m.kind, rows, m.d, job.truth, y, job.values, <real *>NULL, NULL, 1, m.parameters)
+        else:
+            metric_values(m.kind, rows, m.d, job.truth, y, job.values, m.parameters)
+        add_values(m.state, rows, job.values, weights, m.rows)
+
+
+cdef void count_loss(Job *job) noexcept nogil:
+    job.total += job.loss * job.run.B
+    job.samples += job.run.B
+    job.penalties += job.penalty * job.run.B
+
+
+cdef double mean_loss(const Job *job) noexcept nogil:
+    if job.samples == 0:
+        return 0
+    if job.divisor == 1:
+        return job.total / job.samples
+    return ((job.total - job.penalties) / job.divisor + job.penalties) / job.samples
+
+
+cdef void begin_sums(Job *job) noexcept nogil:
+    job.total = job.samples = job.penalties = job.loss = job.penalty = 0
+
+
+cdef int look(Job *job, bint with_gradient, const real *tag) noexcept nogil:
+    """From the ops' outputs to the loss, whether it is finite, and the metrics"""
+    evaluate_loss(job, with_gradient, tag)
+    if with_gradient and not isfinite(job.loss):
+        return NOT_FINITE
+    if job.fused and job.shows:
+        forward(&job.run, job.ops - 1, job.ops, tag)
+    update_metrics(job, tag)
+    count_loss(job)
+    return DONE
+
+
+cdef void settle(Job *job, const real *tag) noexcept nogil:
+    """The commit: the only part of a step that changes the model"""
+    if job.plan != NULL:
+        step(job.plan, job.lr, job.share)
+    commit(&job.run, job.ops, tag)
+    job.run.forwards += 1
+
+
+cdef int one_batch(Job *job, ptrdiff_t begin, bint learns, const real *tag) noexcept nogil:
+    """A whole step, or where it does not learn an evaluation, of a program without Python"""
+    cdef int last = job.ops - job.fused, status
+    load(job, begin, tag)
+    if job.weight == 0:
+        return DONE
+    status = forward(&job.run, 0, last, tag)
+    if status < 0:
+        return status
+    status = look(job, learns, tag)
+    if status < 0 or not learns:
+        return status
+    status = backward(&job.run, 0, last, tag)
+    if status < -1:
+        return status
+    settle(job, tag)
+    return DONE
+
+
+cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, const double *rates, int64_t patience,
+                          int *status, const real *tag) noexcept nogil:
+    """Batches batch .. end - 1, as long as it takes less than `patience` ns; returns the first that was not done."""
+    cdef int64_t deadline = <int64_t>clock() + patience, first = batch
+    while batch < end:
+        if rates != NULL:
+            job.lr = rates[batch - first]
+        status[0] = one_batch(job, batch * job.size, learns, tag)
+        if status[0] < 0:
+            return batch
+        batch += 1
+        if <int64_t>clock() >= deadline:
+            break
+    return batch

@@ -1,0 +1,251 @@
+"""Many epochs in one call of the core: the same as epoch by epoch, which is how a fit runs when somebody listens."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import _fit, callbacks, layers, optimizers
+from fastnn._core.batches import Batches
+from fastnn._core.train import Epochs, Stall
+
+X = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+Y = (X[:, :1] * X[:, 1:2] > 0).astype(np.float32)
+HELD = X[::-1][:20], Y[::-1][:20]
+
+
+class Listens(callbacks.Callback):
+    """Does nothing, but has every epoch told."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        pass
+
+
+class SteepMAE(fastnn.metrics.MeanAbsoluteError):
+    def result(self):
+        return 10 * super().result()
+
+
+class Forgetful(fastnn.metrics.MeanAbsoluteError):
+    """Whose sums begin anew in a way that the core does not know."""
+
+    def reset_state(self):
+        super().reset_state()
+        self.state[...] = 1.0
+
+
+class Squared(fastnn.losses.Loss):
+    """A loss in Python."""
+
+    def call(self, y_true, y_pred):
+        return np.mean((y_true - y_pred) ** 2, axis=-1)
+
+    def gradient(self, y_true, y_pred):
+        return 2 * (y_pred - y_true) / y_true.shape[-1]
+
+
+def model(optimizer=None, loss="binary_crossentropy", metrics=(), dtype="float32"):
+    made = fastnn.Sequential(
+        [
+            layers.Input((6,)),
+            layers.Dense(8, "tanh", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Dense(1, "sigmoid"),
+        ],
+        seed=3,
+        dtype=dtype,
+    )
+    made.compile(optimizer or optimizers.Adam(0.01), loss, metrics=list(metrics))
+    return made
+
+
+def both(make, **given):
+    """A fit that nobody listens to, and one that is heard of epoch by epoch."""
+    made = make(), make()
+    for one, heard in zip(made, ([], [Listens()]), strict=True):
+        one.fit(X, Y, verbose=0, callbacks=heard, **{"epochs": 7, "batch_size": 16} | given)
+    return made
+
+
+def assert_same(one, other):
+    assert one.history.epoch == other.history.epoch
+    assert one.history.history == other.history.history
+    assert list(one.history.history) == list(other.history.history)
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.optimizer.iterations == other.optimizer.iterations
+    ours, theirs = one.training_state(), other.training_state()
+    assert ours["forwards"] == theirs["forwards"] and ours["sums"]["loss"] == theirs["sums"]["loss"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"shuffle": False},
+        {"batch_size": 50},
+        {"batch_size": 64},
+        {"epochs": 1},
+        {"epochs": 0},
+        {"initial_epoch": 3},
+        {"initial_epoch": 9},
+        {"steps_per_epoch": 2},
+        {"validation_data": HELD},
+        {"validation_data": HELD, "validation_freq": 3},
+        {"validation_data": HELD, "validation_freq": [2, 3, 7]},
+        {"sample_weight": np.linspace(0, 1, 50)},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:steps_per_epoch")
+def test_fits_are_the_same(given, dtype):
+    assert_same(*both(lambda: model(metrics=["accuracy", "mae"], dtype=dtype), **given))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: optimizers.SGD(optimizers.schedules.ExponentialDecay(0.5, 3, 0.9), momentum=0.9),
+        lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.1, 20)),
+        lambda: optimizers.SGD(lambda: 0.1),
+        lambda: optimizers.AdamW(0.01, use_ema=True, clipnorm=0.1),
+        lambda: optimizers.Adam(0.01, gradient_accumulation_steps=3),
+    ],
+)
+def test_of_every_rate_and_rule(optimizer):
+    assert_same(*both(lambda: model(optimizer())))
+
+
+@pytest.mark.parametrize("loss", ["mse", Squared()])
+@pytest.mark.parametrize(
+    "metrics", [[], ["auc"], ["mae", "auc"], [SteepMAE], [Forgetful], ["mse", "RootMeanSquaredError"]], ids=str
+)
+def test_metrics_and_losses_of_every_kind(loss, metrics):
+    def make():
+        return model(loss=loss, metrics=[m() if isinstance(m, type) else m for m in metrics])
+
+    assert_same(*both(make))
+
+
+def test_more_epochs_than_are_recorded_at_once(monkeypatch):
+    monkeypatch.setattr(_fit, "MOST_EPOCHS", 3)
+    assert_same(*both(lambda: model(metrics=["mae"]), epochs=11))
+
+
+def test_fits_go_on_where_others_ended():
+    ours, theirs = both(lambda: model(metrics=["mae"]))
+    for one, heard in ((ours, None), (theirs, [Listens()])):
+        one.fit(X, Y, verbose=0, callbacks=heard, epochs=12, initial_epoch=7, batch_size=16)
+    assert_same(ours, theirs)
+
+
+def test_histories_of_ones_own():
+    kept = callbacks.History(), callbacks.History()
+    one = model()
+    for _ in range(2):
+        assert one.fit(X, Y, epochs=3, verbose=0, callbacks=list(kept)) is kept[0]
+    assert kept[0].history == kept[1].history and len(kept[0].history["loss"]) == 6 and kept[0].epoch == [0, 1, 2]
+
+
+@pytest.mark.parametrize("heard", [[], [Listens()]], ids=["unheard", "heard"])
+def test_divergence_names_the_epoch(heard):
+    x = np.ones((8, 2))
+    one = fastnn.Sequential([layers.Input((2,)), layers.Dense(1)], seed=0, dtype="float64")
+    one.compile(optimizers.SGD(1e30), "mse")
+    with pytest.raises(fastnn.errors.DivergenceError) as raised:
+        one.fit(x, x[:, :1] + 1, epochs=50, batch_size=4, verbose=0, callbacks=heard)
+    done = len(one.history.epoch)
+    assert done > 0 and np.isfinite(one.history.history["loss"]).all()
+    assert str(raised.value).startswith(f"epoch {done + 1}, step ")
+    assert all(np.isfinite(w).all() for w in one.get_weights())
+
+
+def test_divergence_in_the_first_epoch_leaves_no_history():
+    one = model(optimizers.SGD(1e300), "mse", dtype="float64")
+    one.set_weights([w + 1e200 for w in one.get_weights()])
+    with pytest.raises(fastnn.errors.DivergenceError, match="epoch 1, step 1:"):
+        one.fit(X, Y, epochs=5, verbose=0)
+    assert one.history.history == {} and one.history.epoch == []
+
+
+def test_another_thread_stops_it():
+    one = model()
+    advance, reached = one._advance, threading.Event()
+
+    def stop():
+        reached.wait()
+        one.stop_training = True
+
+    thread = threading.Thread(target=stop)
+
+    def watched(*args):
+        done = advance(*args)
+        reached.set()
+        thread.join()
+        return done
+
+    one._advance = watched
+    thread.start()
+    history = one.fit(X, Y, epochs=10**9, verbose=0)
+    assert 0 < len(history.epoch) <= _fit.MOST_EPOCHS and len(history.history["loss"]) == len(history.epoch)
+
+
+# ------------------------------------------------------------------------------------------------------- NumPy's orders
+
+
+def run_of(n, order, epochs=3):
+    one = fastnn.Sequential([layers.Input((1,)), layers.Dense(1)], seed=0)
+    one.compile("sgd", "mse")
+    one.fit(np.zeros((1, 1)), np.zeros((1, 1)), verbose=0)
+    batches = Batches(np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32), None, 4, np.dtype("float32"))
+    return Epochs(one._need_compiled().trainer(), batches, order, epochs, 0)
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64, np.random.SFC64])
+@pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 1000, 5000])
+def test_orders_are_those_of_random_state(n, generator):
+    ours, theirs = (np.random.RandomState(generator(5)) for _ in range(2))
+    order, expected = np.arange(n), np.arange(n)
+    run = run_of(n, order)
+    run.shuffle(ours)
+    for epoch in range(3):
+        theirs.shuffle(expected)
+        run.run(run.place, (epoch + 1) * run.batches // 3, True, None, 0.1, 10.0)
+        np.testing.assert_array_equal(order, expected)
+    assert ours.randint(2**31) == theirs.randint(2**31)
+
+
+def test_epochs_go_on_where_they_were_and_nowhere_else():
+    run = run_of(10, None)
+    assert run.batches == 9
+    assert run.run(0, 2, True, None, 0.1, 10.0) == 2 and run.epoch == 0
+    with pytest.raises(ValueError, match="batch: expected 2, where the epochs have come to, got 0"):
+        run.run(0, 5, True, None, 0.1, 10.0)
+    assert run.run(2, 5, True, None, 0.1, 0.0) == 3 and run.epoch == 1  # at least one, however little time there is
+    assert run.run(3, 100, True, None, 0.1, 10.0) == 9 and run.epoch == 3
+
+
+@pytest.mark.parametrize("most", [0, 2, np.inf])
+@pytest.mark.parametrize("tol", [0.0, 0.1, -np.inf])
+def test_stalling_is_scikit_learns(most, tol):
+    """Its rule, in its own words."""
+    values = [3.0, 2.0, 1.95, 2.5, 1.5, 1.45, 1.41, 1.4, np.nan, 1.4, 1.39, 0.2, 0.2, 0.2, 0.2]
+    stall = Stall(np.inf, tol, 0, most)
+    best, count = np.inf, 0
+    for value in values:
+        count = count + 1 if value > best - tol else 0
+        if value < best:
+            best = value
+        assert stall.note(value) == (count > most)
+        assert (stall.best, stall.count) == (best, count)
+
+
+def test_a_run_ends_where_the_loss_stalls():
+    run = run_of(10, None, epochs=20)
+    run.watch(Stall(np.inf, 1e-4, 0, 3))
+    assert run.run(0, run.batches, True, None, 0.1, 10.0) == 15 and run.over and run.epoch == 5
+    assert run.run(15, run.batches, True, None, 0.1, 10.0) == 15
+    np.testing.assert_array_equal(run.records[:5, 0], 0)
