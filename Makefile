@@ -57,7 +57,7 @@ test: $(TESTING) ## C self-tests, then pytest on the installed package (PEERS=1:
 	$(MAKE) -C csrc test
 	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
 
-check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stubs, documentation
+check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stubs, documentation, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint fastnn/_core
@@ -65,6 +65,7 @@ check: $(STAMPS)/package $(STAMPS)/check docs ## linters, formatters, types, stu
 	$(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist requirements/stubtest-allowed.txt --ignore-unused-allowlist \
 	    $(patsubst fastnn/_core/%.pyx,fastnn._core.%,$(wildcard fastnn/_core/*.pyx))
 	$(BIN)/clang-format --dry-run --Werror $(CLANG_FORMAT_FILES)
+	$(BIN)/zizmor --offline --pedantic --no-progress --quiet .github
 
 format: $(STAMPS)/check ## let the formatters rewrite the sources
 	$(BIN)/ruff check --fix .
