@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _data, _random, _validate
-from fastnn._core.train import Epochs, NotFinite, Trainer
+from fastnn._core.epochs import Epochs
+from fastnn._core.train import NotFinite, Trainer
 from fastnn._maps import Pages, mapped
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
-from fastnn._core.train import Epochs, NotFinite, Trainer
+from fastnn._core.epochs import Epochs
+from fastnn._core.train import NotFinite, Trainer
 from fastnn._evaluating import SLICE, Evaluating, returned
 from fastnn._fit import Fit
 from fastnn._validate import FloatArray

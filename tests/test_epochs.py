@@ -8,7 +8,7 @@ import pytest
 import fastnn
 from fastnn import _fit, callbacks, layers, optimizers
 from fastnn._core.batches import Batches
-from fastnn._core.train import Epochs, Stall
+from fastnn._core.epochs import Epochs, Stall
 
 X = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
 Y = (X[:, :1] * X[:, 1:2] > 0).astype(np.float32)

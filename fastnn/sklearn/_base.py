@@ -16,7 +16,8 @@ from sklearn.utils.validation import (
 
 from fastnn import Sequential, callbacks
 from fastnn._core.batches import all_finite
-from fastnn._core.train import NotFinite, Stall
+from fastnn._core.epochs import Stall
+from fastnn._core.train import NotFinite
 from fastnn._validate import FloatArray
 from fastnn._warnings import warn
 from fastnn.sklearn import _arguments, _minimise

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import Sequential, _data
 from fastnn._core.batches import Batches
-from fastnn._core.train import Epochs, Stall
+from fastnn._core.epochs import Epochs, Stall
 from fastnn.sklearn._objectives import Objective
 
 DENSE_BYTES = 64 << 20  # sparse rows are made dense at most so many bytes at a time, but for a batch that is larger

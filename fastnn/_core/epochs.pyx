@@ -1,0 +1,252 @@
+"""Epochs one behind the other, as one run of steps without the GIL: a new order of the samples before each, what each
+came to recorded, and the rule of when to stop."""
+
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from fastnn._core.batches cimport Batches
+from fastnn._core.engine cimport failed
+from fastnn._core.kernels cimport chosen_table, clock, fnn, real
+from fastnn._core.ops cimport DONE, NOT_FINITE
+from fastnn._core.random cimport random_permutation
+from fastnn._core.steps cimport Job, begin_sums, many_batches, mean_loss
+from fastnn._core.train cimport Trainer
+
+import numpy as np
+
+from fastnn._core.train import NotFinite
+
+cnp.import_array()
+fnn = chosen_table()
+
+cdef extern from "numpy/random/bitgen.h" nogil:
+    ctypedef struct bitgen_t:
+        void *state
+        uint32_t (*next_uint32)(void *state) noexcept nogil
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+
+
+cdef uint64_t at_most(bitgen_t *numbers, uint64_t limit) noexcept nogil:
+    """A number 0 .. limit, by as many of NumPy's numbers as RandomState takes for it"""
+    cdef uint64_t mask = limit, value
+    cdef int shift = 1
+    while shift < 64:
+        mask |= mask >> shift
+        shift *= 2
+    while True:
+        if limit >> 32 == 0:
+            value = numbers.next_uint32(numbers.state) & mask
+        else:
+            value = numbers.next_uint64(numbers.state) & mask
+        if value <= limit:
+            return value
+
+
+cdef void shuffle(bitgen_t *numbers, ptrdiff_t n, int64_t *order) noexcept nogil:
+    """What RandomState.shuffle makes of an array"""
+    cdef ptrdiff_t i, j
+    for i in range(n - 1, 0, -1):
+        j = <ptrdiff_t>at_most(numbers, i)
+        order[i], order[j] = order[j], order[i]
+
+
+cdef struct Stalled:
+    double best, tol, most        # most may be infinite
+    int64_t count
+
+
+cdef bint note(Stalled *s, double value) noexcept nogil:
+    s.count = s.count + 1 if value > s.best - s.tol else 0
+    if value < s.best:
+        s.best = value
+    return s.count > s.most
+
+
+cdef class Stall:
+    """When to stop, by scikit-learn's rule: after more than `most` epochs in a row that made the best value no smaller
+    by tol."""
+
+    cdef Stalled state
+
+    def __cinit__(self, double best, double tol, int64_t count, double most):
+        self.state.best, self.state.tol, self.state.count, self.state.most = best, tol, count, most
+
+    @property
+    def best(self) -> float:
+        return self.state.best
+
+    @property
+    def count(self) -> int:
+        """Epochs in a row that made nothing better."""
+        return self.state.count
+
+    @count.setter
+    def count(self, int64_t value):
+        self.state.count = value
+
+    def note(self, double value) -> bool:
+        """Take in the value of an epoch. Returns whether to stop."""
+        return note(&self.state, value)
+
+
+cdef struct Course:
+    int64_t place, each           # batches so far, and of an epoch
+    int64_t *order                # of the samples; NULL: as they lie
+    bint seeded                   # it is made of (seed, stream + epoch) before each epoch,
+    uint64_t seed, stream
+    bitgen_t *numbers             # or shuffled with these, or left alone
+    double *records
+    int columns
+    Stalled *stalled              # NULL: nothing stops it
+    bint over
+
+
+cdef void begin_epoch(Course *c, Job *job) noexcept nogil:
+    cdef int i
+    if c.seeded:
+        random_permutation(c.seed, c.stream + c.place // c.each, job.n, c.order)
+    elif c.numbers != NULL:
+        shuffle(c.numbers, job.n, c.order)
+    begin_sums(job)
+    for i in range(job.metric_count):
+        job.metrics[i].state[0] = job.metrics[i].state[1] = 0
+
+
+cdef void end_epoch(Course *c, const Job *job) noexcept nogil:
+    cdef double *record = c.records + (c.place // c.each - 1) * c.columns
+    cdef int i
+    record[0] = mean_loss(job)
+    for i in range(job.metric_count):
+        record[1 + 2 * i] = job.metrics[i].state[0]
+        record[2 + 2 * i] = job.metrics[i].state[1]
+    c.over = not isfinite(record[0]) or c.stalled != NULL and note(c.stalled, record[0])
+
+
+cdef int many_epochs(Course *c, Job *job, int64_t end, const double *rates, int64_t patience,
+                     const real *tag) noexcept nogil:
+    """Batches up to `end`, as long as it takes less than `patience` ns and nothing stops it; a Status"""
+    cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = c.place, at, now
+    cdef int status = DONE
+    while c.place < end and left > 0 and not c.over:
+        at = c.place % c.each
+        if at == 0:
+            begin_epoch(c, job)
+        now = many_batches(job, at, min(c.each, at + end - c.place), True,
+                           rates + (c.place - first) if rates != NULL else NULL, left, &status, tag)
+        c.place += now - at
+        if status < 0:
+            return status
+        if now == c.each:
+            end_epoch(c, job)
+        left = deadline - <int64_t>clock()
+    return DONE
+
+
+cdef class Epochs:
+    """`count` epochs over all of some batches, as one long run of them: the GIL comes back when it ends.
+
+    order, an int64 array or None, is the order that the samples are taken in. records[epoch] is its loss, then total
+    and count of each of the trainer's metrics.
+    """
+
+    cdef readonly Trainer trainer
+    cdef readonly cnp.ndarray order, records
+    cdef Course course
+    cdef object held                        # what the course points into
+
+    def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
+        cdef Course *c = &self.course
+        self.trainer, self.order = trainer, order
+        batches.reorder(order)
+        trainer.bind(batches, True, forwards)
+        c.each, c.columns = len(batches), 1 + 2 * trainer.job.metric_count
+        c.order = NULL if order is None else <int64_t *>cnp.PyArray_DATA(self.order)
+        self.records = np.zeros((count, c.columns))
+        c.records = <double *>cnp.PyArray_DATA(self.records)
+        self.held = []
+
+    def seed(self, uint64_t seed, uint64_t stream):
+        """Before epoch e, make the order anew of (seed, stream + e)."""
+        self.course.seeded, self.course.seed, self.course.stream = True, seed, stream
+
+    def shuffle(self, random_state):
+        """Before each epoch, do what random_state.shuffle(order) does. Nobody else may draw from it meanwhile."""
+        bit_generator = random_state._bit_generator
+        self.held.append(bit_generator)
+        self.course.numbers = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+
+    def watch(self, Stall stall not None):
+        """End the run where the loss stalls."""
+        self.held.append(stall)
+        self.course.stalled = &stall.state
+
+    @property
+    def place(self) -> int:
+        """Batches so far."""
+        return self.course.place
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs so far."""
+        return self.course.place // self.course.each
+
+    @property
+    def over(self) -> bool:
+        """Whether the loss has stalled, or is not finite."""
+        return self.course.over
+
+    @property
+    def batches(self) -> int:
+        """Of all epochs."""
+        return self.course.each * self.records.shape[0]
+
+    @property
+    def forwards(self) -> int:
+        return self.trainer.forwards
+
+    def run(self, int64_t batch, int64_t end, bint learns, rates, double lr, double seconds) -> int:
+        """As Trainer.run, for batches that are numbered through all epochs: it goes on where it was, and always learns.
+
+        A batch that is not finite has its number within its epoch in NotFinite's arguments.
+        """
+        cdef const double *rate = NULL
+        cdef int64_t patience = max(<int64_t>1, <int64_t>(seconds * 1e9))
+        cdef int status
+        cdef Course *c = &self.course
+        cdef Job *job = &self.trainer.job
+        if not learns or batch != c.place:
+            raise ValueError(f"batch: expected {c.place}, where the epochs have come to, got {batch}")
+        end = min(end, <int64_t>self.batches)
+        if rates is not None:
+            rate = <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
+        job.lr = lr
+        if self.trainer.in_python or self.trainer.long_steps:
+            return self.run_in_parts(end, rate, patience)
+        with nogil:
+            if self.trainer.engine.wide:
+                status = many_epochs(c, job, end, rate, patience, <const double *>NULL)
+            else:
+                status = many_epochs(c, job, end, rate, patience, <const float *>NULL)
+        if status == NOT_FINITE:
+            raise NotFinite(f"batch {c.place % c.each}: the loss is {job.loss}", c.place % c.each)
+        failed(status)
+        return c.place
+
+    cdef int64_t run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:
+        """many_epochs with Python between the ops"""
+        cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = self.course.place, at, now
+        cdef Course *c = &self.course
+        cdef Job *job = &self.trainer.job
+        while c.place < end and left > 0 and not c.over:
+            at = c.place % c.each
+            if at == 0:
+                begin_epoch(c, job)
+            now = self.trainer.run_in_parts(at, min(c.each, at + end - c.place), True,
+                                            rates + (c.place - first) if rates != NULL else NULL, left)
+            c.place += now - at
+            if now == c.each:
+                end_epoch(c, job)
+            left = deadline - <int64_t>clock()
+        return c.place

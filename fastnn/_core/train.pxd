@@ -1,0 +1,34 @@
+# What runs steps: a model's ops with the loss, the metrics and the optimizer's plan.
+from libc.stdint cimport int64_t
+
+from fastnn._core.batches cimport Batches
+from fastnn._core.engine cimport Engine, Workspace
+from fastnn._core.optimizers cimport Updater
+from fastnn._core.steps cimport Job, Metric
+
+cdef class Trainer:
+    cdef readonly Engine engine
+    cdef readonly Updater updater
+    cdef Job job
+    cdef Metric *metrics
+    cdef readonly bint in_python
+    cdef bint long_steps
+    cdef bint quick                         # quick_step knows all that y_true must be
+    cdef readonly object python_loss, python_metrics, python_update, python_penalty
+    cdef object states                      # of the metrics, which the job points into
+    cdef Workspace workspace
+    cdef readonly Batches batches
+    cdef double operations                  # a sample
+    cdef ptrdiff_t room, room_of_truth, room_of_weights   # samples; bytes of y_true and weights of each
+
+    cdef void free_room(self) noexcept
+    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights) except -1
+    cdef ptrdiff_t quick_rows(self, x, y) except -1
+    cdef int64_t run_in_parts(self, int64_t batch, int64_t end, bint learns, const double *rates,
+                              int64_t patience) except -1
+    cdef int step_in_parts(self, int64_t batch, bint learns) except -1
+    cdef int forward_in_parts(self, int last) except -1
+    cdef int backward_in_parts(self, int last) except -1
+    cdef tuple batch_arrays(self, int buffer)
+    cdef int look_in_parts(self, bint with_gradient) except? -99
+    cdef int settle_in_parts(self) except -1
