@@ -126,17 +126,18 @@ class Fit:
         first, step = model._resume or (self.initial_epoch, 0)
         self.progress.begin(self.epochs, self.length)
         logs: dict[str, Any] = {}
-        epoch = first - 1
-        while (epoch := epoch + 1) < self.epochs and not model.stop_training:
-            if step == 0 and (unheard := self.unheard(epoch)):
-                logs = self.many_epochs(epoch, unheard)
-                epoch += unheard - 1
-                continue
+        epoch = first
+        while epoch < self.epochs and not model.stop_training:
             if step == 0:
                 self.plan.reset()
             callbacks.on_epoch_begin(epoch)
             self.progress.epoch_begin(epoch, step)
-            logs = self.stream_epoch(epoch, step) if isinstance(self.source, Stream) else self.one_epoch(epoch, step)
+            if isinstance(self.source, Stream):
+                logs = self.stream_epoch(epoch, step)
+            elif step == 0 and (count := self.epochs_ahead(epoch)) > 1:
+                epoch, logs = self.many_epochs(epoch, count)
+            else:
+                logs = self.one_epoch(epoch, step)
             if not logs:  # an iterator that had come to its end
                 break
             step = 0
@@ -147,42 +148,43 @@ class Fit:
             self.progress.epoch_end(epoch, logs)
             if isinstance(self.source, Stream) and self.source.exhausted:
                 break
+            epoch += 1
         if self.epochs > 0 and model.optimizer.use_ema:
             model.optimizer.finalize_variable_values()
         callbacks.on_train_end(logs)
 
-    def unheard(self, epoch: int) -> int:
-        """How many epochs from this one on are whole passes over arrays of which nobody hears before the last ends."""
-        plan = self.plan
+    def epochs_ahead(self, epoch: int) -> int:
+        """How many epochs from this one on may be run as one: whole passes over arrays, of which only the last is
+        validated, shown or heard of by more than a history."""
         if (
-            isinstance(self.source, Stream) or self.memory_mapped or self.length != len(self.source)
-            or self.progress.verbose or not self.callbacks._only_notes or not plan.keeps_records
+            self.memory_mapped or self.length != len(self.source) or self.progress.verbose
+            or not self.plan.keeps_records
         ):  # fmt: skip
-            return 0
-        end = min(self.epochs, epoch + MOST_EPOCHS)
-        return next((e for e in range(epoch, end) if self.validation is not None and self.validates(e)), end) - epoch
+            return 1
+        most = self.callbacks.epochs_ahead(epoch, min(MOST_EPOCHS, self.epochs - epoch))
+        if self.validation is None:
+            return most
+        return next((n + 1 for n in range(most) if self.validates(epoch + n)), most)
 
-    def many_epochs(self, first: int, count: int) -> dict[str, Any]:
-        """Epochs first .. first + count - 1 as one run. Returns the logs of the last."""
+    def many_epochs(self, first: int, count: int) -> tuple[int, dict[str, Any]]:
+        """Epochs first .. first + count - 1 as one run. Returns the last, or that in which training was stopped, and its
+        logs; those before it are in the history."""
         model, source, plan = self.model, self.source, self.plan
-        plan.reset()
         order = np.empty(source.n, np.int64) if self.shuffle else None
         epochs = Epochs(plan.trainer(), source, order, count, model._forwards)
         if self.shuffle:
             epochs.seed(model.seed, ROW_ORDER + first)
-        place = 0
+        place, told = 0, None
         try:
             while place < epochs.batches and not model.stop_training:
                 place = model._advance(epochs, place, epochs.batches)
+            told = max(0, place - 1) // len(source)
         except NotFinite as error:
             at = error.args[1]
             raise model._diverged(epochs.trainer, at, first + epochs.epoch, at) from None
         finally:
-            self.callbacks._note(first, plan.columns(epochs.records[: epochs.epoch]))
-        logs = plan.logs()
-        if place % len(source):  # stopped within an epoch, by another thread
-            self.callbacks.on_epoch_end(first + epochs.epoch, logs)
-        return logs
+            self.callbacks.note(first, plan.columns(epochs.records[: epochs.epoch if told is None else told]))
+        return first + told, plan.logs()
 
     def check_stream(self) -> None:
         """Refuse what could not be gone on with."""

@@ -146,7 +146,7 @@ def test_histories_of_ones_own():
     kept = callbacks.History(), callbacks.History()
     one = model()
     for _ in range(2):
-        assert one.fit(X, Y, epochs=3, verbose=0, callbacks=list(kept)) is kept[0]
+        assert one.fit(X, Y, epochs=3, verbose=0, callbacks=list(kept)) in kept
     assert kept[0].history == kept[1].history and len(kept[0].history["loss"]) == 6 and kept[0].epoch == [0, 1, 2]
 
 
@@ -191,6 +191,66 @@ def test_another_thread_stops_it():
     thread.start()
     history = one.fit(X, Y, epochs=10**9, verbose=0)
     assert 0 < len(history.epoch) <= _fit.MOST_EPOCHS and len(history.history["loss"]) == len(history.epoch)
+
+
+class Louder(callbacks.History):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+
+
+class OwnList(callbacks.CallbackList):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("listed", "ahead"),
+    [
+        (callbacks.CallbackList([]), [9, 9, 9, 9]),
+        (callbacks.CallbackList([callbacks.History(), callbacks.History()]), [9, 9, 9, 9]),
+        (callbacks.CallbackList([callbacks.LambdaCallback(on_train_end=print, on_test_end=print)]), [9, 9, 9, 9]),
+        (callbacks.CallbackList([callbacks.LambdaCallback(on_epoch_end=print)]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([callbacks.LambdaCallback(on_epoch_begin=print)]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([callbacks.LambdaCallback(on_batch_end=print)]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([callbacks.ModelCheckpoint("x.fnn")]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([Louder()]), [1, 1, 1, 1]),
+        (OwnList([]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([callbacks.GradientMonitor(every=3)]), [3, 2, 1, 3]),
+        (callbacks.CallbackList([callbacks.GradientMonitor(every=3), callbacks.GradientMonitor(every=2)]), [2, 1, 1, 1]),
+        (callbacks.CallbackList([callbacks.GradientMonitor(every=20)]), [9, 9, 9, 9]),
+        (callbacks.CallbackList([callbacks.GradientMonitor()]), [1, 1, 1, 1]),
+    ],
+    ids=lambda value: " ".join(type(c).__name__ for c in value) if isinstance(value, callbacks.CallbackList) else "",
+)
+def test_how_many_epochs_run_before_someone_hears(listed, ahead):
+    assert [listed.epochs_ahead(epoch, 9) for epoch in range(4)] == ahead
+
+
+@pytest.mark.parametrize("every", [1, 3, 20, "auto"])
+def test_a_monitor_sees_what_it_would_see_epoch_by_epoch(every):
+    ours, theirs = model(), model()
+    found = []
+    for one, heard in ((ours, []), (theirs, [Listens()])):
+        monitor = callbacks.GradientMonitor(every)
+        one.fit(X, Y, epochs=7, batch_size=16, verbose=0, callbacks=[monitor, *heard])
+        found.append(monitor)
+    assert_same(ours, theirs)
+    if every == "auto":  # when between the first and the last is the clock's
+        assert all(monitor.epochs[0] == 0 and monitor.epochs[-1] == 6 for monitor in found)
+    else:
+        assert found[0].epochs == found[1].epochs == list(range(every - 1, 7, every))
+        for one, other in ((found[0].history, found[1].history), (found[0].units, found[1].units)):
+            assert list(one.values()) == list(other.values())
+            assert bool(one) == bool(found[0].epochs)
+
+
+def test_a_monitor_is_heard_as_often_as_there_is_time(monkeypatch):
+    """By a clock on which a step takes 50 ms and a record some: 100 steps have 75 ms to spare for records."""
+    one, looks = model(), iter(range(10**9))
+    monkeypatch.setattr("time.perf_counter", lambda: 0.05 * int(one.optimizer.iterations) + 0.001 * next(looks))
+    monitor = callbacks.GradientMonitor()
+    one.fit(X, Y, epochs=100, batch_size=50, verbose=0, callbacks=[monitor])
+    assert 8 < len(monitor.epochs) < 40 and monitor.epochs[0] == 0 and monitor.epochs[-1] == 99
+    assert max(np.diff(monitor.epochs)) < 30
 
 
 # ------------------------------------------------------------------------------------------------------- NumPy's orders

@@ -27,6 +27,7 @@ HOOKS = (
     "on_batch_begin",
     "on_batch_end",
 )
+_EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 _TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
@@ -424,15 +425,26 @@ class CallbackList(Callback):
                 counts.append(callback._batches_ahead() if counts_itself else 1)
         return min(counts, default=None)
 
-    @property
-    def _only_notes(self) -> bool:
-        """Whether all callbacks are histories, which can be told of many epochs at once."""
-        return type(self) is CallbackList and all(type(callback) is History for callback in self.callbacks)
-
-    def _note(self, first: int, columns: Mapping[str, list[Any]]) -> None:
-        """Tell the histories of epochs from `first` on, by a list for each name."""
+    def epochs_ahead(self, epoch: int, most: int) -> int:
+        """How many epochs of fit from this one on, at most so many, may run before someone wants to hear of one.
+        on_epoch_end is due after the last of them; the histories are told of the others by `note`."""
+        if type(self) is not CallbackList:
+            return 1
         for callback in self.callbacks:
-            callback._note(first, columns)
+            if type(callback) is History:
+                continue
+            hooks = [hook for hook in (*_EPOCH_HOOKS, *_TRAIN_BATCH_HOOKS) if _does(callback, hook)]
+            if hooks == ["on_epoch_end"] and hasattr(callback, "_epochs_ahead"):
+                most = min(most, callback._epochs_ahead(epoch, most))
+            elif hooks:
+                return 1
+        return most
+
+    def note(self, first: int, columns: Mapping[str, list[Any]]) -> None:
+        """Tell the histories of epochs from `first` on that have run, by a list for each name."""
+        for callback in self.callbacks:
+            if type(callback) is History:
+                callback._note(first, columns)
 
     @property
     def needs_test_batches(self) -> bool:

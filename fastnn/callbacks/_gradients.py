@@ -74,32 +74,53 @@ class GradientMonitor(Callback):
         self.history: dict[str, dict[str, list[float]]] = {}
         self.units: dict[str, dict[str, list[float]]] = {}
         self.epochs: list[int] = []
-        self._before: list[Any] = []
-        self._learns: list[Any] = []  # the variables that do, while a fit lasts
+        self._before: FloatArray | None = None  # the model's parameters at the record before
+        self._spans: dict[str, list[slice]] | None = None  # of them that belong to each layer and learn, in a fit
         self._steps = 0
         self._engines: dict[int, Any] = {}  # of single layers, made once a fit
         self._kinds: list[tuple[str, str]] | None = None  # of layers whose units are looked at, and for what
         self._begin, self._spent, self._longest, self._look = 0.0, 0.0, 0.0, 0.0  # seconds
+        self._first = 0  # epoch of the fit that was heard of
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
         self.history, self.units, self.epochs = {}, {}, []
-        self._before, self._steps, self._engines, self._learns = [], 0, {}, []
+        self._before, self._steps, self._engines, self._spans = None, 0, {}, None
         self._begin, self._longest, self._kinds = time.perf_counter(), 0.0, None
         if self.model.built:
-            self._mark(self._learning())
+            self._mark()
         self._spent = time.perf_counter() - self._begin
 
-    def _mark(self, learning: list[Any]) -> None:
-        self._before = [v.array.copy() for v in learning]
+    def _mark(self) -> None:
+        self._before = self.model.parameters.copy()
         self._steps = self.model.optimizer._steps
 
-    def _learning(self) -> list[Any]:
-        return [v for v in self.model._variables() if self.model._learns(v)]
+    def _learning(self) -> dict[str, list[slice]]:
+        """Where the weights of each layer that learn lie among the parameters; neighbours as one."""
+        spans: dict[str, list[slice]] = {}
+        for v in self.model._variables():
+            if self.model._learns(v):
+                of_layer = spans.setdefault(v.layer.name, [])
+                begin = of_layer.pop().start if of_layer and of_layer[-1].stop == v.offset else v.offset
+                of_layer.append(slice(begin, v.offset + v.array.size))
+        return spans
+
+    def _epochs_ahead(self, epoch: int, most: int) -> int:
+        """How many epochs may run before the next is due."""
+        if not isinstance(self.every, str):
+            return -(epoch + 1) % self.every + 1
+        if not self.epochs:
+            return 1
+        now = time.perf_counter() - self._begin
+        epoch_takes = (now - self._spent) / max(1, epoch - self._first)
+        wait = (self._spent + self._longest) / SHARE - now
+        return min(most, 1 + int(wait / epoch_takes)) if wait > 0 < epoch_takes else 1
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record, if it is time."""
         begin = time.perf_counter()
+        if not self.epochs:
+            self._first = epoch
         if isinstance(self.every, str):
             due = self._is_last(epoch) or not self.epochs or self._affords(self._longest)
         else:
@@ -121,16 +142,15 @@ class GradientMonitor(Callback):
         return not isinstance(self.every, str) or seconds <= spare
 
     def _record(self, epoch: int) -> None:
-        learning = self._learns = self._learns or self._learning()
-        if len(self._before) != len(learning):  # the first data built the model
-            self._before = [v.array for v in learning]
-        steps = max(1, self.model.optimizer._steps - self._steps)
+        model = self.model
+        spans = self._spans = self._spans or self._learning()
+        now, gradients = model.parameters, model.grads
+        steps = max(1, model.optimizer._steps - self._steps)
         sums: dict[str, list[float]] = {}
         with np.errstate(all="ignore"):
-            for v, before in zip(learning, self._before, strict=True):
-                row = sums.setdefault(v.layer.name, [0.0, 0.0, 0.0])
-                for i, part in enumerate((self.model._gradient_of(v), v.array, v.array - before)):
-                    row[i] += _square(part)
+            change = now - (now if self._before is None else self._before)  # None: the first data built the model
+            for name, of_layer in spans.items():
+                sums[name] = [sum(_square(flat[span]) for span in of_layer) for flat in (gradients, now, change)]
         for name, (gradient, weight, change) in sums.items():
             figures = self.history.setdefault(name, {"gradient": [], "weight": [], "update": []})
             figures["gradient"].append(gradient**0.5)
@@ -142,7 +162,7 @@ class GradientMonitor(Callback):
         self._record_units()
         self.epochs.append(epoch)
         if not self._is_last(epoch):
-            self._mark(learning)
+            self._mark()
 
     def _record_units(self) -> None:
         """How many units of each layer are dead or saturated."""
@@ -179,7 +199,7 @@ class GradientMonitor(Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Let go of what it worked with."""
-        self._engines, self._learns = {}, []
+        self._engines, self._spans = {}, None
 
     def get_state(self) -> dict[str, Any]:
         """What was recorded, for a fit that is gone on with."""
@@ -192,7 +212,7 @@ class GradientMonitor(Callback):
         """Go on from there."""
         self.history, self.units = state["history"], state.get("units", {})
         self.epochs = list(state["epochs"])
-        self._before, self._steps = list(state["before"]), int(state["steps"])
+        self._before, self._steps = state["before"], int(state["steps"])
 
 
 def _square(array: FloatArray) -> float:

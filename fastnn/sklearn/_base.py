@@ -289,10 +289,9 @@ class BasePerceptron(NetworkHolder):
     def _epochs(self, descent: Descent, data: Data, incremental: bool, random: Any, calls: Any) -> None:
         """As many epochs as it takes, with scikit-learn's rules for when to stop."""
         order = np.arange(descent.samples.n) if self.shuffle else None
-        score, loss = self.best_validation_score_, self.best_loss_
-        best = loss if score is None or not self.early_stopping else -score
+        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         assert best is not None
-        stall = Stall(best, self.tol, self._no_improvement_count, self.n_iter_no_change)
+        stall = Stall(-best if self.early_stopping else best, self.tol, self._no_improvement_count, self.n_iter_no_change)
         unheard = calls is None and not incremental and self._is_unheard(descent, data)
         most = 1 if incremental else self.max_iter
         self.n_iter_ = 0
