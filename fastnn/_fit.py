@@ -167,8 +167,8 @@ class Fit:
         return next((n + 1 for n in range(most) if self.validates(epoch + n)), most)
 
     def many_epochs(self, first: int, count: int) -> tuple[int, dict[str, Any]]:
-        """Epochs first .. first + count - 1 as one run. Returns the last, or that in which training was stopped, and its
-        logs; those before it are in the history."""
+        """Epochs first .. first + count - 1 as one run. Returns the last one, or that in which training was stopped,
+        and its logs; those before it are in the history."""
         model, source, plan = self.model, self.source, self.plan
         order = np.empty(source.n, np.int64) if self.shuffle else None
         epochs = Epochs(plan.trainer(), source, order, count, model._forwards)

@@ -291,7 +291,8 @@ class BasePerceptron(NetworkHolder):
         order = np.arange(descent.samples.n) if self.shuffle else None
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         assert best is not None
-        stall = Stall(-best if self.early_stopping else best, self.tol, self._no_improvement_count, self.n_iter_no_change)
+        best = -best if self.early_stopping else best
+        stall = Stall(best, self.tol, self._no_improvement_count, self.n_iter_no_change)
         unheard = calls is None and not incremental and self._is_unheard(descent, data)
         most = 1 if incremental else self.max_iter
         self.n_iter_ = 0
