@@ -34,9 +34,10 @@ const fnn_loss_row fnn_loss_rows[FNN_LOSSES] = {
 static double power(double x, int64_t n)
 {
     double y = 1;
-    for (; n > 0; n >>= 1, x *= x)
-        if (n & 1)
-            y *= x;
+    for (; n > 0; n >>= 1, x *= x) {
+        const double factor[2] = {1, x}; /* no branch: nobody foresees the bits of n, and two powers go side by side */
+        y *= factor[n & 1];
+    }
     return y;
 }
 #define LET_HYPERS_0()

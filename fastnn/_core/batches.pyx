@@ -45,9 +45,7 @@ cdef void convert(const number *x, ptrdiff_t n, real *y) noexcept nogil:
 
 
 cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
-    if t.source == COPIED:
-        memcpy(y, x, t.bytes)
-    elif t.source == FLOAT32:
+    if t.source == FLOAT32:
         convert(<const float *>x, t.size, y)
     elif t.source == FLOAT64:
         convert(<const double *>x, t.size, y)
@@ -69,6 +67,27 @@ cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
         convert(<const uint64_t *>x, t.size, y)
 
 
+cdef inline void gather_sized(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y,
+                              ptrdiff_t bytes) noexcept nogil:
+    cdef ptrdiff_t r
+    if order == NULL:
+        for r in range(rows):
+            memcpy(y + r * bytes, t.data + (begin + r) * t.stride, bytes)
+    else:
+        for r in range(rows):
+            memcpy(y + r * bytes, t.data + order[begin + r] * t.stride, bytes)
+
+
+cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:
+    """Samples order[begin], order[begin + 1], ... (order NULL: begin, begin + 1, ...) side by side, of whatever type"""
+    if t.bytes == 4:              # a label, a number or two: with a size that is known no call is made for each
+        gather_sized(t, order, begin, rows, y, 4)
+    elif t.bytes == 8:
+        gather_sized(t, order, begin, rows, y, 8)
+    else:
+        gather_sized(t, order, begin, rows, y, t.bytes)
+
+
 cdef struct Fetch:
     # Samples order[begin + r] of a table, or begin + r where there is no order, into rows of y
     const Table *table
@@ -79,8 +98,11 @@ cdef struct Fetch:
 
 cdef void fetch_block(const Fetch *job, int64_t index, const real *tag) noexcept nogil:
     cdef const Table *t = job.table
-    cdef ptrdiff_t r, sample
-    for r in range(index * job.block, min((index + 1) * job.block, job.rows)):
+    cdef ptrdiff_t first = index * job.block, end = min(first + job.block, job.rows), r, sample
+    if t.source == COPIED:
+        gather(t, job.order, job.begin + first, end - first, <char *>job.y + first * t.bytes)
+        return
+    for r in range(first, end):
         sample = job.order[job.begin + r] if job.order != NULL else job.begin + r
         fetch_sample(t, t.data + sample * t.stride, <real *>job.y + r * t.size)
 
@@ -103,13 +125,6 @@ cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t
         fetch_block(&job, 0, y)
     else:
         parallel(fetch_floats if real is float else fetch_doubles, &job, (rows + job.block - 1) // job.block, threads)
-
-
-cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:
-    """Samples order[begin], order[begin + 1], ... side by side, of whatever type"""
-    cdef ptrdiff_t r
-    for r in range(rows):
-        memcpy(y + r * t.bytes, t.data + order[begin + r] * t.stride, t.bytes)
 
 
 cdef Table table_of(cnp.ndarray array, type_of_target) except *:

@@ -38,8 +38,13 @@ cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
 
 
 cdef inline ptrdiff_t pieces(ptrdiff_t whole, ptrdiff_t most) noexcept nogil:
-    """How many pieces of at most `most` make up the whole."""
-    return (whole + most - 1) // most
+    """How many pieces of at most `most` make up the whole. Small products feel each division: none where it is one."""
+    return (whole + most - 1) // most if whole > most else whole > 0
+
+
+cdef inline ptrdiff_t rounded(ptrdiff_t n, ptrdiff_t power_of_two) noexcept nogil:
+    """n up to the next multiple."""
+    return (n + power_of_two - 1) & -power_of_two
 
 
 cdef inline ptrdiff_t start(ptrdiff_t whole, ptrdiff_t parts, ptrdiff_t index) noexcept nogil:
@@ -104,7 +109,7 @@ cdef enum:
 
 cdef bint is_narrow(const Product *p, const fnn_tile_numbers *shape, size_t size) noexcept nogil:
     """Whether vectors along the columns would be emptier than packing A for vectors along the rows costs."""
-    cdef ptrdiff_t lanes = pieces(p.N, shape.vector) * shape.vector
+    cdef ptrdiff_t lanes = rounded(p.N, shape.vector)
     cdef bint in_place = p.a_row == 1      # A^T can be read as it lies
     if p.accumulate or p.N > NARROW or p.M < shape.vector or p.K * shape.columns * <ptrdiff_t>size > B_BYTES:
         return False
@@ -189,7 +194,7 @@ cdef bint packs_b(const Product *p, ptrdiff_t rows, const fnn_tile_numbers *shap
     """Whether so many rows of C are computed faster from a packed B, or only from one: tiles want columns side by
     side."""
     cdef ptrdiff_t stride = stride_bytes(p.b_k, p.b_column, size)
-    cdef bint rough = (<ptrdiff_t>p.b | stride) % (shape.vector * size) != 0
+    cdef bint rough = (<ptrdiff_t>p.b | stride) & (shape.vector * size - 1) != 0
     return p.b_column != 1 or (rows >= PACK_B_ROWS and stride >= shape.pack_b) or (rough and rows >= PACK_ROUGH_ROWS)
 
 
@@ -200,13 +205,15 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     cdef ptrdiff_t size = sizeof(real), width = shape.columns
     cdef ptrdiff_t k_count = pieces(p.K, DEPTH_BYTES // size) if p.K else 1
     cdef ptrdiff_t depth = pieces(p.K, k_count)
-    cdef ptrdiff_t columns = B_BYTES // size // (depth + 1) // width * width
-    cdef ptrdiff_t a_width = pieces(shape.rows, shape.vector) * shape.vector
+    cdef ptrdiff_t columns = rounded(j1 - j0, width)    # that there is room for in a packed block of B
+    cdef ptrdiff_t a_width = rounded(shape.rows, shape.vector)
     cdef bint with_a = packs_a(p, j1 - j0, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
     cdef real *room = NULL
     cdef real *b_panels = NULL
     cdef real *a_panels = NULL
     cdef ptrdiff_t i, i_end, j, j_end, k, k_end, q, s, t
+    if columns * (depth + 1) * size > B_BYTES:
+        columns = B_BYTES // size // (depth + 1) // width * width
     if with_a or with_b:
         room = <real *>scratch()
         if room == NULL:
@@ -273,27 +280,33 @@ cdef void part_double(void *context, int64_t index, int worker) noexcept nogil:
 
 cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
-    cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns), most, i
+    cdef bint one = p.M == 1 and p.b_column == 1
+    cdef bint thin = not one and is_narrow(p, &shape, sizeof(real))
+    cdef ptrdiff_t rows, columns, most = 1, i
     cdef int status = 0
     cdef Split split
     if p.M == 0 or p.N == 0:
         return 0
+    if threads > 1:
+        most = p.K * p.N * <ptrdiff_t>sizeof(real) // LEAST_BYTES if one else p.M * p.N * p.K // LEAST_WORK
+    if most <= 1:
+        if one:
+            one_row(p, 0, p.N, tag)
+            return 0
+        return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, tag)
     split.product = p
-    if p.M == 1 and p.b_column == 1:
+    rows, columns = pieces(p.M, shape.rows), pieces(p.N, shape.columns)
+    if one:
         split.way, split.unit, split.units = ROW, shape.columns, columns
-    elif is_narrow(p, &shape, sizeof(real)):
+    elif thin:
         split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
     elif columns >= rows or columns >= 4 * threads or (
             p.N > p.M and pieces(columns, threads) * rows <= pieces(rows, threads) * columns):
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    most = p.K * p.N * <ptrdiff_t>sizeof(real) // LEAST_BYTES if split.way == ROW else p.M * p.N * p.K // LEAST_WORK
-    most = least(most, least(MOST_PARTS, PARTS_A_THREAD * threads))
-    split.parts = least(split.units, most) if threads > 1 and most > 1 else 1
-    if split.parts == 1:
-        run_part(&split, 0, tag)
-    elif real is float:
+    split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
+    if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
         parallel(part_double, &split, split.parts, threads)

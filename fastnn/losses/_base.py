@@ -291,7 +291,7 @@ class TableSamples(NamedTuple):
 
 def move_axis(array: FloatArray, source: int, destination: int) -> FloatArray:
     """np.moveaxis, and contiguous."""
-    moved: Any = np.moveaxis(array, source, destination)
+    moved: Any = array if source == destination else np.moveaxis(array, source, destination)
     return np.ascontiguousarray(moved)
 
 
