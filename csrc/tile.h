@@ -15,13 +15,12 @@
 /* A tall tile reuses each row of B so often, and a long vector takes so much of it at a time, that memory as it lies
    serves until its rows are pages apart; the small tile wants B in order sooner. A transposed A has a line of its own for
    each step of k, which the tall tile wants side by side once it comes back to them for so many columns. */
-#if TILE_ROWS == 14
 #define TILE_PACK_A 4096
+#if TILE_ROWS == 14
 #define TILE_PACK_B 3072
 #define TILE_PACK_TURNED 256
 #else
-#define TILE_PACK_A 2048
-#define TILE_PACK_B 512
+#define TILE_PACK_B 1024
 #define TILE_PACK_TURNED (1 << 30)
 #endif
 
