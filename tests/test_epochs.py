@@ -171,6 +171,17 @@ def test_divergence_in_the_first_epoch_leaves_no_history():
     assert one.history.history == {} and one.history.epoch == []
 
 
+def test_a_mean_that_overflows_is_noted():
+    """Each batch's loss is finite, their sum is not."""
+    x, y = np.ones((8, 1)), np.full((8, 1), 5.5e153)
+    kept = []
+    for heard in ([], [Listens()]):
+        one = fastnn.Sequential([layers.Input((1,)), layers.Dense(1)], seed=0, dtype="float64")
+        one.compile(optimizers.SGD(0.0), "mse")
+        kept.append(one.fit(x, y, epochs=3, batch_size=4, verbose=0, callbacks=heard).history)
+    assert kept[0] == kept[1] == {"loss": [np.inf] * 3}
+
+
 def test_another_thread_stops_it():
     one = model()
     advance, reached = one._advance, threading.Event()
@@ -264,18 +275,47 @@ def run_of(n, order, epochs=3):
     return Epochs(one._need_compiled().trainer(), batches, order, epochs, 0)
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64, np.random.SFC64])
 @pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 1000, 5000])
-def test_orders_are_those_of_random_state(n, generator):
+def test_orders_are_those_of_random_state(n, generator, shared):
     ours, theirs = (np.random.RandomState(generator(5)) for _ in range(2))
     order, expected = np.arange(n), np.arange(n)
     run = run_of(n, order)
-    run.shuffle(ours)
+    run.shuffle(ours, shared)
     for epoch in range(3):
         theirs.shuffle(expected)
         run.run(run.place, (epoch + 1) * run.batches // 3, True, None, 0.1, 10.0)
         np.testing.assert_array_equal(order, expected)
     assert ours.randint(2**31) == theirs.randint(2**31)
+
+
+def test_a_shared_generator_is_locked_while_an_order_is_made():
+    """Whoever has it keeps the run waiting; a run whose generator is its own does not look at the lock."""
+    for shared in (False, True):
+        numbers = np.random.RandomState(0)
+        run = run_of(10, np.arange(10))
+        run.shuffle(numbers, shared)
+        worker = threading.Thread(target=run.run, args=(0, run.batches, True, None, 0.1, 10.0))
+        with numbers._bit_generator.lock:
+            worker.start()
+            worker.join(0.2 if shared else None)
+            assert run.place == (0 if shared else 9)
+        worker.join()
+        assert run.place == 9
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0])
+def test_a_run_in_pieces_shuffles_once_an_epoch(seconds):
+    ours, theirs = np.random.RandomState(1), np.random.RandomState(1)
+    order, expected = np.arange(10), np.arange(10)
+    run = run_of(10, order)
+    run.shuffle(ours, True)
+    while run.place < run.batches:
+        if run.place % 3 == 0:
+            theirs.shuffle(expected)
+        run.run(run.place, run.place + 1, True, None, 0.1, seconds)
+        np.testing.assert_array_equal(order, expected)
 
 
 def test_epochs_go_on_where_they_were_and_nowhere_else():

@@ -121,7 +121,8 @@ cdef void end_epoch(Course *c, const Job *job) noexcept nogil:
     for i in range(job.metric_count):
         record[1 + 2 * i] = job.metrics[i].state[0]
         record[2 + 2 * i] = job.metrics[i].state[1]
-    c.over = not isfinite(record[0]) or c.stalled != NULL and note(c.stalled, record[0])
+    if c.stalled != NULL:
+        c.over = note(c.stalled, record[0]) or not isfinite(record[0])
 
 
 cdef int many_epochs(Course *c, Job *job, int64_t end, const double *rates, int64_t patience,
@@ -155,6 +156,8 @@ cdef class Epochs:
     cdef readonly cnp.ndarray order, records
     cdef Course course
     cdef object held                        # what the course points into
+    cdef object lock                        # of the generator that orders are shuffled with, where others draw from it
+    cdef bitgen_t *shared
 
     def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
         cdef Course *c = &self.course
@@ -171,11 +174,16 @@ cdef class Epochs:
         """Before epoch e, make the order anew of (seed, stream + e)."""
         self.course.seeded, self.course.seed, self.course.stream = True, seed, stream
 
-    def shuffle(self, random_state):
-        """Before each epoch, do what random_state.shuffle(order) does. Nobody else may draw from it meanwhile."""
+    def shuffle(self, random_state, bint shared):
+        """Before each epoch, do what random_state.shuffle(order) does. Where it is shared, others may draw from it
+        too, between two epochs; it is locked meanwhile, for which the GIL is needed."""
         bit_generator = random_state._bit_generator
         self.held.append(bit_generator)
-        self.course.numbers = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        numbers = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        if shared:
+            self.lock, self.shared = bit_generator.lock, numbers
+        else:
+            self.course.numbers = numbers
 
     def watch(self, Stall stall not None):
         """End the run where the loss stalls."""
@@ -194,7 +202,7 @@ cdef class Epochs:
 
     @property
     def over(self) -> bool:
-        """Whether the loss has stalled, or is not finite."""
+        """Whether the loss that is watched has stalled, or is not finite."""
         return self.course.over
 
     @property
@@ -212,30 +220,50 @@ cdef class Epochs:
         A batch that is not finite has its number within its epoch in NotFinite's arguments.
         """
         cdef const double *rate = NULL
-        cdef int64_t patience = max(<int64_t>1, <int64_t>(seconds * 1e9))
-        cdef int status
+        cdef int64_t left = max(<int64_t>1, <int64_t>(seconds * 1e9)), deadline = <int64_t>clock() + left, stop
         cdef Course *c = &self.course
-        cdef Job *job = &self.trainer.job
         if not learns or batch != c.place:
             raise ValueError(f"batch: expected {c.place}, where the epochs have come to, got {batch}")
         end = min(end, <int64_t>self.batches)
         if rates is not None:
             rate = <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
-        job.lr = lr
+        self.trainer.job.lr = lr
+        while c.place < end and left > 0 and not c.over:
+            stop = end
+            if self.lock is not None:
+                stop = min(end, c.place - c.place % c.each + c.each)
+                self.shuffle_shared()
+            self.run_to(stop, rate + (c.place - batch) if rate != NULL else NULL, left)
+            left = deadline - <int64_t>clock()
+        return c.place
+
+    cdef int shuffle_shared(self) except -1:
+        """Where an epoch begins, its order, by a generator that others draw from."""
+        cdef Course *c = &self.course
+        if c.place % c.each == 0:
+            with self.lock:
+                with nogil:
+                    shuffle(self.shared, self.trainer.job.n, c.order)
+        return 0
+
+    cdef int run_to(self, int64_t end, const double *rates, int64_t patience) except -1:
+        """many_epochs, or the same with Python between the ops."""
+        cdef int status
+        cdef Course *c = &self.course
+        cdef Job *job = &self.trainer.job
         if self.trainer.in_python or self.trainer.long_steps:
-            return self.run_in_parts(end, rate, patience)
+            return self.run_in_parts(end, rates, patience)
         with nogil:
             if self.trainer.engine.wide:
-                status = many_epochs(c, job, end, rate, patience, <const double *>NULL)
+                status = many_epochs(c, job, end, rates, patience, <const double *>NULL)
             else:
-                status = many_epochs(c, job, end, rate, patience, <const float *>NULL)
+                status = many_epochs(c, job, end, rates, patience, <const float *>NULL)
         if status == NOT_FINITE:
             raise NotFinite(f"batch {c.place % c.each}: the loss is {job.loss}", c.place % c.each)
         failed(status)
-        return c.place
+        return 0
 
-    cdef int64_t run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:
-        """many_epochs with Python between the ops"""
+    cdef int run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:
         cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = self.course.place, at, now
         cdef Course *c = &self.course
         cdef Job *job = &self.trainer.job
@@ -249,4 +277,4 @@ cdef class Epochs:
             if now == c.each:
                 end_epoch(c, job)
             left = deadline - <int64_t>clock()
-        return c.place
+        return 0

@@ -293,7 +293,7 @@ class BasePerceptron(NetworkHolder):
         assert best is not None
         best = -best if self.early_stopping else best
         stall = Stall(best, self.tol, self._no_improvement_count, self.n_iter_no_change)
-        unheard = calls is None and not incremental and self._is_unheard(descent, data)
+        unheard = calls is None and not incremental and self._is_unheard(descent, data, random)
         most = 1 if incremental else self.max_iter
         self.n_iter_ = 0
         goes_on = True
@@ -315,13 +315,12 @@ class BasePerceptron(NetworkHolder):
                 ConvergenceWarning,
             )
 
-    def _is_unheard(self, descent: Descent, data: Data) -> bool:
-        """Whether nothing happens between epochs but what the core can do by itself: it may not shuffle with numbers
-        that others draw from too."""
+    def _is_unheard(self, descent: Descent, data: Data, random: Any) -> bool:
+        """Whether nothing happens between epochs but what the core can do by itself."""
         return (
             data.held is None and not self.verbose and descent.samples.whole is not None
             and not (self.solver == "sgd" and self.learning_rate == "invscaling")
-            and (not self.shuffle or isinstance(self.random_state, numbers.Integral))
+            and (not self.shuffle or type(random) is np.random.RandomState)
         )  # fmt: skip
 
     def _many_epochs(self, descent: Descent, order: Any, random: Any, most: int, stall: Stall) -> None:
@@ -334,8 +333,9 @@ class BasePerceptron(NetworkHolder):
             if losses:
                 self.loss_ = losses[-1]
 
+        shared = not isinstance(self.random_state, numbers.Integral)
         try:
-            descent.epochs(order, random, most, stall, note)
+            descent.epochs(order, random, shared, most, stall, note)
         except NotFinite as error:
             raise self._not_finite(error) from error
 

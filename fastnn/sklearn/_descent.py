@@ -95,16 +95,16 @@ class Descent:
         return trainer.loss
 
     def epochs(
-        self, order: Order, random: Any, most: int, stall: Stall, note: Callable[[list[float]], None]
+        self, order: Order, random: Any, shared: bool, most: int, stall: Stall, note: Callable[[list[float]], None]
     ) -> None:  # fmt: skip
-        """At most so many passes over dense samples, each in an order that `random` shuffles anew, until the loss
-        stalls. `note` is told of their losses, some at a time."""
+        """At most so many passes over dense samples, each in an order that `random` shuffles anew (where it is shared,
+        others may draw from it too), until the loss stalls. `note` is told of their losses, some at a time."""
         assert self.samples.whole is not None
         over = False
         while most > 0 and not over:
             run = Epochs(self.trainer, self.samples.whole, order, min(most, MOST_EPOCHS), self.network._forwards)
             if order is not None:
-                run.shuffle(random)
+                run.shuffle(random, shared)
             run.watch(stall)
             try:
                 while run.place < run.batches and not run.over:
