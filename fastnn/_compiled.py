@@ -99,9 +99,7 @@ class Plan:
     @property
     def keeps_records(self) -> bool:
         """Whether the trainer can record the metrics of many epochs, without Python in between."""
-        return self.trainer().python_metrics is None and all(
-            type(m).reset_state is fastnn.metrics.Metric.reset_state for m in self.all_metrics
-        )
+        return self.trainer().python_metrics is None and all(map(_is_ours, self.all_metrics))
 
     def columns(self, records: npt.NDArray[np.float64]) -> dict[str, list[Any]]:
         """Loss and metrics of epochs that were recorded: a list for each name."""
@@ -264,6 +262,14 @@ class Plan:
         found = self.trainers[testing]
         assert found is not None
         return found
+
+
+def _is_ours(metric: Any) -> bool:
+    """Whether how a metric begins anew and what it gives are fastnn's own: of its sums and nothing else."""
+    return all(
+        name not in vars(metric) and getattr(type(metric), name).__module__.startswith("fastnn.")
+        for name in ("result", "reset_state")
+    )
 
 
 class PythonLoss:

@@ -105,12 +105,15 @@ class Training(Evaluating):
         optimizer = self.optimizer
         rate = optimizer._learning_rate
         if isinstance(rate, LearningRateSchedule):
-            count = min(count, MOST_RATES)
+            count = min(count, self._rates_at_once)
             first = optimizer._steps
             rates = np.array([float(rate(first + i)) for i in range(count)])
-            if not np.isfinite(rates).all():
+            bad = ~np.isfinite(rates)
+            if bad[0]:
                 raise ValueError(f"learning_rate: {rate!r} gave {rates} from step {first} on")
-            return rates, 0.0, count
+            if bad.any():  # the steps before it are done
+                rates = rates[: int(bad.argmax())]
+            return rates, 0.0, len(rates)
         return None, optimizer._rate(), 1 if callable(rate) else count
 
     def _advance(self, trainer: Trainer | Epochs, step: int, end: int, seconds: float = SLICE) -> int:
@@ -120,7 +123,9 @@ class Training(Evaluating):
         optimizer._configured()
         self._need_compiled().bind_gradients(self)
         try:
-            return trainer.run(step, min(end, step + count), True, rates, rate, seconds)
+            done = trainer.run(step, min(end, step + count), True, rates, rate, seconds)
+            self._rates_at_once = min(MOST_RATES, 2 * max(1, done - step))  # what a slice is likely to need
+            return done
         finally:
             self._forwards = trainer.forwards
 
@@ -252,3 +257,4 @@ class Training(Evaluating):
             self._stream.restore(state["stream"])
 
     _stream: Any = None  # of the fit that is running
+    _rates_at_once = 16  # of a schedule

@@ -35,6 +35,18 @@ class Forgetful(fastnn.metrics.MeanAbsoluteError):
         self.state[...] = 1.0
 
 
+class Pair(fastnn.metrics.MeanAbsoluteError):
+    def result(self):
+        return {"mean": super().result(), "seen": float(self.state[1])}
+
+
+def told_by_itself():
+    """A metric whose sums begin anew in a way of its own, as an object and not by its class."""
+    metric = fastnn.metrics.MeanAbsoluteError()
+    metric.reset_state = lambda: metric.state.__setitem__(Ellipsis, 1.0)
+    return metric
+
+
 class Squared(fastnn.losses.Loss):
     """A loss in Python."""
 
@@ -121,11 +133,13 @@ def test_of_every_rate_and_rule(optimizer):
 
 @pytest.mark.parametrize("loss", ["mse", Squared()])
 @pytest.mark.parametrize(
-    "metrics", [[], ["auc"], ["mae", "auc"], [SteepMAE], [Forgetful], ["mse", "RootMeanSquaredError"]], ids=str
+    "metrics",
+    [[], ["auc"], ["mae", "auc"], [SteepMAE], [Forgetful], [Pair], [told_by_itself], ["mse", "RootMeanSquaredError"]],
+    ids=["none", "auc", "mae and auc", "steep", "forgetful", "pair", "by itself", "mse and rmse"],
 )
 def test_metrics_and_losses_of_every_kind(loss, metrics):
     def make():
-        return model(loss=loss, metrics=[m() if isinstance(m, type) else m for m in metrics])
+        return model(loss=loss, metrics=[m() if callable(m) else m for m in metrics])
 
     assert_same(*both(make))
 
@@ -148,6 +162,18 @@ def test_histories_of_ones_own():
     for _ in range(2):
         assert one.fit(X, Y, epochs=3, verbose=0, callbacks=list(kept)) in kept
     assert kept[0].history == kept[1].history and len(kept[0].history["loss"]) == 6 and kept[0].epoch == [0, 1, 2]
+
+
+@pytest.mark.parametrize("heard", [[], [Listens()]], ids=["unheard", "heard"])
+def test_a_schedule_that_breaks_stops_where_it_does(heard):
+    class Breaks(optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1 if step < 7 else np.nan
+
+    one = model(optimizers.SGD(Breaks()))
+    with pytest.raises(ValueError, match="from step 7 on"):
+        one.fit(X, Y, batch_size=25, epochs=9, verbose=0, callbacks=heard)
+    assert one.optimizer.iterations == 7 and one.history.epoch == [0, 1, 2]
 
 
 @pytest.mark.parametrize("heard", [[], [Listens()]], ids=["unheard", "heard"])
@@ -213,6 +239,16 @@ class OwnList(callbacks.CallbackList):
     pass
 
 
+class WatchesToo(callbacks.GradientMonitor):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+
+
+def with_hook(callback, hook="on_epoch_end"):
+    setattr(callback, hook, lambda epoch, logs=None: None)
+    return callback
+
+
 @pytest.mark.parametrize(
     ("listed", "ahead"),
     [
@@ -224,6 +260,10 @@ class OwnList(callbacks.CallbackList):
         (callbacks.CallbackList([callbacks.LambdaCallback(on_batch_end=print)]), [1, 1, 1, 1]),
         (callbacks.CallbackList([callbacks.ModelCheckpoint("x.fnn")]), [1, 1, 1, 1]),
         (callbacks.CallbackList([Louder()]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([with_hook(callbacks.History(), "on_epoch_begin")]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([with_hook(callbacks.GradientMonitor(3))]), [1, 1, 1, 1]),
+        (callbacks.CallbackList([WatchesToo(3)]), [1, 1, 1, 1]),
+        (with_hook(callbacks.CallbackList([])), [1, 1, 1, 1]),
         (OwnList([]), [1, 1, 1, 1]),
         (callbacks.CallbackList([callbacks.GradientMonitor(3)]), [3, 2, 1, 3]),
         (callbacks.CallbackList([callbacks.GradientMonitor(3), callbacks.GradientMonitor(2)]), [2, 1, 1, 1]),
@@ -303,6 +343,23 @@ def test_a_shared_generator_is_locked_while_an_order_is_made():
             assert run.place == (0 if shared else 9)
         worker.join()
         assert run.place == 9
+
+
+@pytest.mark.parametrize(
+    "order",
+    [np.arange(9), np.arange(10, dtype=np.int32), np.arange(20)[::2], np.arange(10).reshape(2, 5).T],
+    ids=["short", "int32", "strided", "Fortran"],
+)
+def test_an_order_is_looked_at(order):
+    with pytest.raises(ValueError, match="order: expected 10 contiguous int64 that can be written"):
+        run_of(10, order)
+
+
+def test_a_read_only_order_is_refused():
+    order = np.arange(10)
+    order.flags.writeable = False
+    with pytest.raises(ValueError, match="that can be written"):
+        run_of(10, order)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 10.0])

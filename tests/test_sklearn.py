@@ -130,6 +130,33 @@ def test_activations_and_sizes(activation, sizes):
     same_answers(ours, others)
 
 
+def test_another_thread_stops_a_fit(monkeypatch):
+    one = MLPRegressor(hidden_layer_sizes=(4,), max_iter=10**7, n_iter_no_change=np.inf, tol=0, random_state=0)
+    advance = fastnn.Sequential._advance
+
+    def stopped(network, *given):
+        done = advance(network, *given)
+        network.stop_training = True
+        return done
+
+    monkeypatch.setattr(fastnn.Sequential, "_advance", stopped)
+    one.fit(X, TARGETS["number"])
+    assert 0 < one.n_iter_ == len(one.loss_curve_) < 10**7 and one.loss_ == one.loss_curve_[-1]
+
+
+@pytest.mark.filterwarnings("ignore:batch_size:UserWarning")
+def test_a_penalty_that_comes_later_leaves_dropout_alone():
+    """No penalty and one that rounding loses: the same from there on."""
+    ends = []
+    for alpha in (0.0, 1e-30):
+        one = MLPRegressor(hidden_layer_sizes=(6,), alpha=alpha, dropout=0.3, batch_size=20, random_state=0)
+        for later in (alpha, alpha, 0.1, 0.1):
+            one.set_params(alpha=later).partial_fit(X, TARGETS["number"])
+        ends.append((one.loss_curve_, one.coefs_[0]))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-12)
+    np.testing.assert_allclose(ends[0][1], ends[1][1], rtol=1e-12)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_random_numbers_are_drawn_as_theirs(shared):
     """From a generator of one's own, or the one that all share: it is left where scikit-learn leaves it."""

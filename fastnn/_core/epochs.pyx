@@ -162,6 +162,9 @@ cdef class Epochs:
     def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
         cdef Course *c = &self.course
         self.trainer, self.order = trainer, order
+        if order is not None and not (cnp.PyArray_ISCARRAY(self.order) and self.order.size == batches.n
+                                      and cnp.PyArray_TYPE(self.order) == cnp.NPY_INT64):
+            raise ValueError(f"order: expected {batches.n} contiguous int64 that can be written, got {order!r}")
         batches.reorder(order)
         trainer.bind(batches, True, forwards)
         c.each, c.columns = len(batches), 1 + 2 * trainer.job.metric_count

@@ -192,6 +192,8 @@ class History(Callback):
         for name, values in sorted(columns.items()):
             self.history.setdefault(name, []).extend(values)
         self.epoch.extend(range(first, first + len(columns["loss"])))
+        if self.model is not None:
+            self.model.history = self
 
     def get_state(self) -> dict[str, Any]:
         """All epochs so far."""
@@ -292,6 +294,18 @@ def _does(callback: Any, hook: str) -> bool:
     if isinstance(callback, Callback):
         return callback._listens(hook)
     return not getattr(getattr(callback, hook), "_is_default", False)  # how Keras marks methods that do nothing
+
+
+def _has_own_hooks(callback: Any) -> bool:
+    """Whether hooks were put on this very object."""
+    return any(hook in getattr(callback, "__dict__", {}) for hook in HOOKS)
+
+
+def _says_when(callback: Any) -> bool:
+    """Whether it tells how many epochs may run before it wants to hear of one, and that for the hook that it has."""
+    both = {"on_epoch_end", "_epochs_ahead"}
+    of_classes = (both & vars(one).keys() for one in type(callback).__mro__)
+    return next(filter(None, of_classes), None) == both and not _has_own_hooks(callback)
 
 
 def _plain(logs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -428,13 +442,13 @@ class CallbackList(Callback):
     def epochs_ahead(self, epoch: int, most: int) -> int:
         """How many epochs of fit from this one on, at most so many, may run before someone wants to hear of one.
         on_epoch_end is due after the last of them; the histories are told of the others by `note`."""
-        if type(self) is not CallbackList:
+        if type(self) is not CallbackList or _has_own_hooks(self):
             return 1
         for callback in self.callbacks:
-            if type(callback) is History:
+            if type(callback) is History and not _has_own_hooks(callback):
                 continue
             hooks = [hook for hook in (*_EPOCH_HOOKS, *_TRAIN_BATCH_HOOKS) if _does(callback, hook)]
-            if hooks == ["on_epoch_end"] and hasattr(callback, "_epochs_ahead"):
+            if hooks == ["on_epoch_end"] and _says_when(callback):
                 most = min(most, callback._epochs_ahead(epoch, most))
             elif hooks:
                 return 1

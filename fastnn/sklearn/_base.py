@@ -264,10 +264,7 @@ class BasePerceptron(NetworkHolder):
         if made is not None and made[:4] == (design, self.solver, self.loss, objective.factor):
             network = self._synchronise()
             if self.alpha and not self._made.share:  # a penalty where there was none
-                state = network.optimizer.get_state()
-                network = self._make_network(design, objective, self.alpha / size, random)
-                network._ready_optimizer()
-                network.optimizer.set_state(state)
+                network = self._make_network(design, objective, self.alpha / size, random, goes_on=True)
         else:
             network = self._make_network(design, objective, self.alpha / size, random)
         if self.early_stopping and "_best_weights" not in self.__dict__:
@@ -288,7 +285,7 @@ class BasePerceptron(NetworkHolder):
 
     def _epochs(self, descent: Descent, data: Data, incremental: bool, random: Any, calls: Any) -> None:
         """As many epochs as it takes, with scikit-learn's rules for when to stop."""
-        order = np.arange(descent.samples.n) if self.shuffle else None
+        order = np.arange(descent.samples.n, dtype=np.int64) if self.shuffle else None
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         assert best is not None
         best = -best if self.early_stopping else best

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from fastnn import Sequential, _data
 from fastnn._core.batches import Batches
 from fastnn._core.epochs import Epochs, Stall
+from fastnn._fit import MOST_EPOCHS
 from fastnn.sklearn._objectives import Objective
 
 DENSE_BYTES = 64 << 20  # sparse rows are made dense at most so many bytes at a time, but for a batch that is larger
-MOST_EPOCHS = 1024  # that are run as one, and recorded together
 
 Order = npt.NDArray[np.int64] | None
 
@@ -107,8 +107,10 @@ class Descent:
                 run.shuffle(random, shared)
             run.watch(stall)
             try:
-                while run.place < run.batches and not run.over:
+                while run.place < run.batches and not run.over and not self.network.stop_training:
                     self.network._advance(run, run.place, run.batches)
             finally:
                 note(run.records[: run.epoch, 0].tolist())
-            most, over = most - run.epoch, run.over
+            if run.place % len(self.samples.whole):  # stopped within an epoch, by another thread
+                note([self.trainer.loss])
+            most, over = most - run.epoch, run.over or self.network.stop_training

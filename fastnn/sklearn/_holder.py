@@ -37,10 +37,16 @@ class NetworkHolder(BaseEstimator):  # type: ignore[misc,unused-ignore]
     _made: Made
     _linked: tuple[list[Any], list[Any]]  # what coefs_ and intercepts_ were made of
 
-    def _make_network(self, design: Design, objective: Objective, share: float, random: Any) -> Sequential:
-        """A network with the weights of coefs_ and intercepts_, compiled."""
+    def _make_network(
+        self, design: Design, objective: Objective, share: float, random: Any, goes_on: bool = False
+    ) -> Sequential:
+        """A network with the weights of coefs_ and intercepts_, compiled; or one that also goes on where the one before
+        it is, with its optimizer's state and its dropout."""
         before = self._synchronise() if "network_" in self.__dict__ else None
-        seed = int(random.randint(2**31 - 1)) if any(design.dropout) else 0
+        if before is not None and goes_on:
+            seed = before.seed
+        else:
+            seed = int(random.randint(2**31 - 1)) if any(design.dropout) else 0
         network = build(design, share, seed)
         if before is not None and self._made.design == design:
             network.set_weights(before.get_weights())  # those of normalization too
@@ -48,6 +54,11 @@ class NetworkHolder(BaseEstimator):  # type: ignore[misc,unused-ignore]
             put(network, self.coefs_, self.intercepts_)
             self.__dict__.pop("_best_weights", None)
         network.compile(self._new_optimizer(), objective.loss, loss_weights=objective.factor)
+        if before is not None and goes_on:
+            network._forwards = before._forwards
+            network._ready_optimizer()
+            network.optimizer.set_state(before.optimizer.get_state())
+            network.optimizer.learning_rate = before.optimizer.learning_rate
         self.network_ = network
         self._made = Made(design, self.solver, self.loss, objective.factor, share)
         self._link()
