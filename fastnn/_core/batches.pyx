@@ -69,13 +69,10 @@ cdef void fetch_sample(const Table *t, const char *x, real *y) noexcept nogil:
 
 cdef inline void gather_sized(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y,
                               ptrdiff_t bytes) noexcept nogil:
-    cdef ptrdiff_t r
-    if order == NULL:
-        for r in range(rows):
-            memcpy(y + r * bytes, t.data + (begin + r) * t.stride, bytes)
-    else:
-        for r in range(rows):
-            memcpy(y + r * bytes, t.data + order[begin + r] * t.stride, bytes)
+    cdef ptrdiff_t r, sample
+    for r in range(rows):
+        sample = order[begin + r] if order != NULL else begin + r
+        memcpy(y + r * bytes, t.data + sample * t.stride, bytes)
 
 
 cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil:

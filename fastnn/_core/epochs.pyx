@@ -158,6 +158,7 @@ cdef class Epochs:
     cdef object held                        # what the course points into
     cdef object lock                        # of the generator that orders are shuffled with, where others draw from it
     cdef bitgen_t *shared
+    cdef bint in_parts                      # Python comes between the ops
 
     def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
         cdef Course *c = &self.course
@@ -167,6 +168,7 @@ cdef class Epochs:
             raise ValueError(f"order: expected {batches.n} contiguous int64 that can be written, got {order!r}")
         batches.reorder(order)
         trainer.bind(batches, True, forwards)
+        self.in_parts = trainer.in_python or trainer.long_steps
         c.each, c.columns = len(batches), 1 + 2 * trainer.job.metric_count
         c.order = NULL if order is None else <int64_t *>cnp.PyArray_DATA(self.order)
         self.records = np.zeros((count, c.columns))
@@ -233,28 +235,22 @@ cdef class Epochs:
         self.trainer.job.lr = lr
         while c.place < end and left > 0 and not c.over:
             stop = end
-            if self.lock is not None:
+            if self.lock is not None or self.in_parts:      # an epoch at a time
                 stop = min(end, c.place - c.place % c.each + c.each)
-                self.shuffle_shared()
+            if self.lock is not None and c.place % c.each == 0:
+                with self.lock:
+                    with nogil:
+                        shuffle(self.shared, self.trainer.job.n, c.order)
             self.run_to(stop, rate + (c.place - batch) if rate != NULL else NULL, left)
             left = deadline - <int64_t>clock()
         return c.place
 
-    cdef int shuffle_shared(self) except -1:
-        """Where an epoch begins, its order, by a generator that others draw from."""
-        cdef Course *c = &self.course
-        if c.place % c.each == 0:
-            with self.lock:
-                with nogil:
-                    shuffle(self.shared, self.trainer.job.n, c.order)
-        return 0
-
     cdef int run_to(self, int64_t end, const double *rates, int64_t patience) except -1:
-        """many_epochs, or the same with Python between the ops."""
+        """many_epochs; or, within one epoch, the same with Python between the ops."""
         cdef int status
         cdef Course *c = &self.course
         cdef Job *job = &self.trainer.job
-        if self.trainer.in_python or self.trainer.long_steps:
+        if self.in_parts:
             return self.run_in_parts(end, rates, patience)
         with nogil:
             if self.trainer.engine.wide:
@@ -267,17 +263,14 @@ cdef class Epochs:
         return 0
 
     cdef int run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:
-        cdef int64_t deadline = <int64_t>clock() + patience, left = patience, first = self.course.place, at, now
+        """Up to `end`, within one epoch."""
         cdef Course *c = &self.course
         cdef Job *job = &self.trainer.job
-        while c.place < end and left > 0 and not c.over:
-            at = c.place % c.each
-            if at == 0:
-                begin_epoch(c, job)
-            now = self.trainer.run_in_parts(at, min(c.each, at + end - c.place), True,
-                                            rates + (c.place - first) if rates != NULL else NULL, left)
-            c.place += now - at
-            if now == c.each:
-                end_epoch(c, job)
-            left = deadline - <int64_t>clock()
+        cdef int64_t at = c.place % c.each, now
+        if at == 0:
+            begin_epoch(c, job)
+        now = self.trainer.run_in_parts(at, at + end - c.place, True, rates, patience)
+        c.place += now - at
+        if now == c.each:
+            end_epoch(c, job)
         return 0

@@ -80,7 +80,6 @@ class GradientMonitor(Callback):
         self._engines: dict[int, Any] = {}  # of single layers, made once a fit
         self._kinds: list[tuple[str, str]] | None = None  # of layers whose units are looked at, and for what
         self._begin, self._spent, self._longest, self._look = 0.0, 0.0, 0.0, 0.0  # seconds
-        self._first = 0  # epoch of the fit that was heard of
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin anew, from the weights as they are."""
@@ -112,15 +111,13 @@ class GradientMonitor(Callback):
         if not self.epochs:
             return 1
         now = time.perf_counter() - self._begin
-        epoch_takes = (now - self._spent) / max(1, epoch - self._first)
+        epoch_takes = (now - self._spent) / max(1, epoch - self.epochs[0])
         wait = (self._spent + self._longest) / SHARE - now
         return min(most, 1 + int(wait / epoch_takes)) if wait > 0 < epoch_takes else 1
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record, if it is time."""
         begin = time.perf_counter()
-        if not self.epochs:
-            self._first = epoch
         if isinstance(self.every, str):
             due = self._is_last(epoch) or not self.epochs or self._affords(self._longest)
         else:

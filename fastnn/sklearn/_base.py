@@ -322,17 +322,9 @@ class BasePerceptron(NetworkHolder):
 
     def _many_epochs(self, descent: Descent, order: Any, random: Any, most: int, stall: Stall) -> None:
         """At most so many epochs, until the loss stalls."""
-
-        def note(losses: list[float]) -> None:
-            self.n_iter_ += len(losses)
-            self.t_ += len(losses) * descent.samples.n
-            self.loss_curve_ += losses
-            if losses:
-                self.loss_ = losses[-1]
-
-        shared = not isinstance(self.random_state, numbers.Integral)
+        shared, n = not isinstance(self.random_state, numbers.Integral), descent.samples.n
         try:
-            descent.epochs(order, random, shared, most, stall, note)
+            descent.epochs(order, random, shared, most, stall, lambda losses: self._note_losses(losses, n))
         except NotFinite as error:
             raise self._not_finite(error) from error
 
@@ -344,14 +336,12 @@ class BasePerceptron(NetworkHolder):
         if calls is not None:
             calls.on_epoch_begin(epoch)
         try:
-            self.loss_ = descent.epoch(order, calls)
+            loss = descent.epoch(order, calls)
         except NotFinite as error:
             if not self.early_stopping:
                 raise self._not_finite(error) from error
-            self.loss_ = float("nan")  # there are better weights to go back to
-        self.n_iter_ += 1
-        self.t_ += descent.samples.n
-        self.loss_curve_.append(self.loss_)
+            loss = float("nan")  # there are better weights to go back to
+        self._note_losses([loss], descent.samples.n)
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
         logs = {"loss": self.loss_}
@@ -363,6 +353,14 @@ class BasePerceptron(NetworkHolder):
             network.optimizer.learning_rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
         if calls is not None and np.isfinite(self.loss_):
             calls.on_epoch_end(epoch, logs)
+
+    def _note_losses(self, losses: list[float], samples: int) -> None:
+        """Keep what epochs came to."""
+        self.n_iter_ += len(losses)
+        self.t_ += len(losses) * samples
+        self.loss_curve_ += losses
+        if losses:
+            self.loss_ = losses[-1]
 
     def _not_finite(self, error: NotFinite) -> ValueError:
         return ValueError(f"{NOT_FINITE} (Epoch {self.n_iter_ + 1}: {error})")
