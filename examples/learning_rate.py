@@ -32,8 +32,8 @@ def main(picture=None):
         print(f"  rate {rate:<5} {descend(rate):10.4g}   {what}")
 
     x, y = datasets.make_digits(2000, seed=0)
-    found = fastnn.diagnostics.lr_find(network(0.1), x, y, min_lr=1e-3, max_lr=1.0, steps=1000)
-    print(f"\nrange test on digits, 1000 rates from 1e-3 to 1: {found}")
+    found = fastnn.diagnostics.lr_find(network(0.1), x, y, min_lr=1e-3, max_lr=10.0, steps=1000, epochs=10)
+    print(f"\nrange test on digits, 1000 rates from 1e-3 to 10: {found}")
     for rate in (found.suggestion / 100, found.suggestion, found.suggestion * 100):
         history = network(rate).fit(x, y, epochs=10, verbose=0)
         print(f"  rate {rate:<8.3g} loss after 10 epochs {history.history['loss'][-1]:.3f}")

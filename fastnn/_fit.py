@@ -81,7 +81,8 @@ class Fit:
                 (x, y, sample_weight), data = _data.split(_data.as_array(x, "x"), y, w, share)
             self.source = model._batches(x, y, sample_weight, class_weight, size)
             length = min(steps or len(self.source), len(self.source))
-            if steps is not None and len(self.source) % steps:
+            passes_end = self.epochs - self.initial_epoch >= -(-len(self.source) // length)
+            if steps is not None and len(self.source) % steps and passes_end:
                 warn(
                     f"steps_per_epoch: {len(self.source)} batches are no multiple of {steps}, so that some epochs have "
                     f"only {len(self.source) % steps}"

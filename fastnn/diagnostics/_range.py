@@ -18,12 +18,11 @@ Doubles = npt.NDArray[np.float64]
 
 PROBE = 512  # samples on which the loss is looked at after each step
 WIDTH = 0.2  # decades of the rate over which losses of batches are averaged
-BELOW = 4.0  # how far the rates that are tried in trainings lie, in the middle, below that at which the loss is lowest
-OCTAVES = range(-2, 5)  # and around it: so many times 2
-LONGER = 4  # how many times the steps of a sweep a training has
-LOOKS = 16  # at the loss, in the last quarter of a training: where it swings, one alone would be chance
-NEARLY = 0.05  # what share above the lowest loss is as good as that
-DRAWN = 1 / 3  # how far, of the way on a logarithmic scale, the suggestion is drawn from there to the guess
+BELOW = 4.0  # how far the guess lies below the rate at which the loss is lowest
+OCTAVES = range(-2, 5)  # around the guess, at so many times 2, fits are tried
+EPOCHS = 15  # of such a fit, where nobody says how long that to come is,
+STEPS = 4000  # but not more than so many steps
+AS_GOOD = 0.02  # what share above the lowest loss is as good as that
 LEAST = 1e-3  # by what share the loss must have fallen for a rate to be suggested
 
 
@@ -59,6 +58,7 @@ def lr_find(
     max_lr: float = 1.0,
     steps: int = 200,
     batch_size: int | None = None,
+    epochs: int | None = None,
     sweeps: int = 3,
     seed: int = 0,
 ) -> RangeTest:
@@ -70,10 +70,12 @@ def lr_find(
 
     The loss is lowest close to where it diverges, and a quarter of that rate is a fair guess: the mean, over sweeps
     with the samples in different orders, of where the averaged losses of the batches are lowest and where that of fixed
-    samples is. Around the guess, from a quarter to 16 times, rates are tried in trainings of four times the steps of a
-    sweep. The suggestion is the middle (the geometric mean) of those that end within 5 % of the lowest loss, drawn a
-    third of the way to the guess. It serves some hundred to some thousand steps; for a fit of many more, more ``steps``
-    tell.
+    samples is. Then copies are fitted, with the model's own seed, at rates around the guess, from a quarter of it to 16
+    times; further while the outermost ends lowest; and last at half the distance beside the best. The suggestion is
+    the middle one of those that end, over all samples, within 2 % of the lowest loss.
+
+    The best rate depends on how long the fit to come is: say how many ``epochs``, and the copies are fitted for as
+    long, which takes as much time as some ten fits. Else they have 15 epochs, or fewer to stay below 4000 steps.
 
     Parameters
     ----------
@@ -84,13 +86,15 @@ def lr_find(
     min_lr, max_lr : float
         The first and the last rate.
     steps : int
-        How many rates a sweep has, and a quarter of how many steps a training has.
+        How many rates a sweep has.
     batch_size : int, optional
         Samples a step; 32 if None. Take that of the fit to come: the best rate depends on it.
+    epochs : int, optional
+        Those of the fit to come.
     sweeps : int
         How many sweeps to take the mean of.
     seed : int
-        Of the orders of the samples.
+        Of the orders of the samples in the sweeps.
 
     Returns
     -------
@@ -114,6 +118,7 @@ def lr_find(
     high = _validate.number(max_lr, "max_lr", above=low)
     steps = _validate.integer(steps, "steps", minimum=2)
     size = batch_size_of(batch_size)
+    epochs = None if epochs is None else _validate.integer(epochs, "epochs", minimum=1)
     sweeps = _validate.integer(sweeps, "sweeps", minimum=1)
     seed = _validate.integer(seed, "seed", minimum=0)
     twin = copied(model)
@@ -129,42 +134,54 @@ def lr_find(
     guess = _guess(rates, made)
     if guess is None:
         return _result(rates, made, None)
-    tried = {}
-    for rate in sorted({min(max(guess * 2.0**octave, low), high) for octave in OCTAVES}):
-        rng = np.random.default_rng((seed, sweeps))  # the same samples for each
-        tried[rate] = _trained(copied(twin), (x, y, weights), rate, min(size, len(x)), LONGER * steps, rng)
-    return _result(rates, made, _middle(tried, guess))
+    fits = _Fits(twin, (x, y, weights), size, epochs, (low, high))
+    return _result(rates, made, fits.best([guess * 2.0**octave for octave in OCTAVES]) or guess)
 
 
-def _trained(
-    twin: Any, data: tuple[Any, Any, Any], rate: float, size: int, steps: int, rng: np.random.Generator
-) -> float:
-    """The mean loss in the last quarter of a short training at one rate; inf where it diverges."""
-    n = len(data[0])
-    probe = _rows(data, np.sort(rng.permutation(n)[:PROBE]))
-    batches = _batch_rows(n, size, rng)
-    twin.optimizer._learning_rate = rate
-    looks = {round(place) for place in np.linspace(0.75 * steps, steps, LOOKS)}
-    losses = []
-    try:
-        for step in range(1, steps + 1):
-            twin.train_on_batch(*_rows(data, next(batches)))
-            if step in looks:
-                losses.append(_loss(twin, probe))
-    except DivergenceError:
-        return math.inf
-    mean = sum(losses) / len(losses)
-    return mean if math.isfinite(mean) else math.inf
+class _Fits:
+    """Whole fits of copies of a model at some rates, and the loss of all samples that each ended with."""
 
+    def __init__(
+        self, twin: Any, data: tuple[Any, Any, Any], size: int, epochs: int | None, limits: tuple[float, float]
+    ) -> None:
+        self.twin, (self.x, self.y, self.weights) = twin, data
+        batches = -(-len(self.x) // size)
+        self.options: dict[str, Any] = {"batch_size": size, "epochs": epochs, "verbose": 0}
+        if epochs is None:
+            self.options["epochs"] = max(1, min(EPOCHS, STEPS // batches))
+            self.options["steps_per_epoch"] = min(batches, STEPS)
+        self.low, self.high = limits
+        self.losses: dict[float, float] = {}
 
-def _middle(losses: dict[float, float], guess: float) -> float:
-    """The geometric mean of the rates that end nearly as low as the best, drawn towards the guess: what trainings say
-    is true for as many steps as they have, and what the sweeps say, roughly, for any number."""
-    lowest = min(losses.values())
-    if not math.isfinite(lowest):
-        return guess
-    good = [math.log(rate) for rate, loss in losses.items() if loss <= lowest + NEARLY * abs(lowest)]
-    return math.exp((1 - DRAWN) * sum(good) / len(good) + DRAWN * math.log(guess))
+    def run(self, rate: float) -> None:
+        rate = min(max(rate, self.low), self.high)
+        if rate in self.losses:
+            return
+        twin = copied(self.twin)
+        twin.optimizer._learning_rate = rate  # in place of a schedule, if there is one
+        try:
+            twin.fit(self.x, self.y, sample_weight=self.weights, **self.options)
+            loss = float(twin.evaluate(self.x, self.y, sample_weight=self.weights, verbose=0))
+        except DivergenceError:
+            loss = math.nan
+        self.losses[rate] = loss if math.isfinite(loss) else math.inf
+
+    def lowest(self) -> float:
+        return min(self.losses, key=lambda rate: (self.losses[rate], rate))
+
+    def best(self, around: list[float]) -> float | None:
+        """The rate to take, looked for from some on; None if all fits diverge."""
+        for rate in around:
+            self.run(rate)
+        for outermost, further in ((max, 2.0), (min, 0.5)):
+            while self.low < (rate := self.lowest()) < self.high and rate == outermost(self.losses):
+                self.run(rate * further)
+        rate = self.lowest()
+        for between in (0.5**0.5, 2**0.5):
+            self.run(rate * between)
+        least = self.losses[self.lowest()]
+        good = sorted(rate for rate, loss in self.losses.items() if loss <= least + AS_GOOD * abs(least))
+        return good[(len(good) - 1) // 2] if math.isfinite(least) else None
 
 
 def _sweep(
