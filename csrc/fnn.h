@@ -33,6 +33,13 @@ typedef void (*fnn_task)(void *context, int64_t index, int worker);
 void fnn_parallel(fnn_task task, void *context, int64_t count, int threads);
 #define FNN_MOST_THREADS 1024
 
+/* An order within a job: a task says that it is done (done = 1, from 0), and one that goes on from what it made waits for
+   it. A task may wait for lower indices only. Somebody has then claimed the one waited for, or will, without waiting for
+   the waiter: each thread claims its own share in ascending order, and the caller, whose share comes first, all others in
+   ascending order after it. */
+void fnn_tell(int *done);
+void fnn_await(const int *done);
+
 /* How many threads the machine suggests: FASTNN_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of the process's
    affinity, its cgroup's quota and the number of physical fast cores. At least 1. */
 int fnn_default_threads(void);
@@ -440,6 +447,8 @@ typedef struct {
     const fnn_loss_row *loss_rows;
     const fnn_optimizer_row *optimizer_rows;
     void (*parallel)(fnn_task task, void *context, int64_t count, int threads);
+    void (*tell)(int *done);
+    void (*await)(const int *done);
     int (*get_threads)(void);
     int (*set_threads)(int count);
     int (*default_threads)(void);

@@ -405,6 +405,23 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
     inside_task = nested;
 }
 
+void fnn_tell(int *done) { __atomic_store_n(done, 1, __ATOMIC_RELEASE); }
+
+/* It is another thread's turn, and it is at work, unless it has lost its core: then the system may have this one. */
+void fnn_await(const int *done)
+{
+    uint64_t start = 0;
+    for (int look = 1; !__atomic_load_n(done, __ATOMIC_ACQUIRE); look++) {
+        relax();
+        if (look % LOOKS_PER_CLOCK)
+            continue;
+        uint64_t now = clock_ns();
+        start = start ? start : now;
+        if (now - start >= pool.spin_ns)
+            give_way();
+    }
+}
+
 uint64_t fnn_clock(void) { return clock_ns(); }
 
 /* ----------------------------------------------------------------------------------------------------- the scratch */

@@ -47,6 +47,8 @@ static inline uint64_t clock_ns(void)
     return (uint64_t)((double)ticks.QuadPart * 1e9 / (double)per_second.QuadPart);
 }
 
+static inline void give_way(void) { SwitchToThread(); }
+
 typedef DWORD thread_result;
 #define THREAD_CALL WINAPI
 
@@ -85,6 +87,7 @@ static inline bool slot_set(void *memory) { return FlsSetValue(slot, memory); }
 
 #else
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,6 +113,8 @@ static inline uint64_t clock_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+static inline void give_way(void) { sched_yield(); }
 
 typedef void *thread_result;
 #define THREAD_CALL

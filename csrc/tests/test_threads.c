@@ -139,6 +139,41 @@ static void nested_calls(void)
         }
 }
 
+/* ---- tasks that go on from what lower ones made */
+
+enum { STAGES = 4, WIDTH = 12 };
+
+struct stages {
+    int done[STAGES * WIDTH];
+    int64_t
+        value[WIDTH]; /* that each stage makes out of what the one before made: in another order it is another one */
+};
+
+static void go_on(void *context, int64_t index, int worker)
+{
+    struct stages *s = context;
+    const int64_t stage = index / WIDTH, place = index % WIDTH;
+    (void)worker;
+    if (stage)
+        fnn_await(&s->done[index - WIDTH]);
+    s->value[place] = s->value[place] * 3 + stage;
+    fnn_tell(&s->done[index]);
+}
+
+static void stages_in_order(void)
+{
+    static const int threads[] = {1, 2, 3, 4, 7};
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+        for (int again = 0; again < 200; again++) {
+            struct stages s = {.done = {0}};
+            int wrong = 0;
+            fnn_parallel(go_on, &s, STAGES * WIDTH, threads[t]);
+            for (int i = 0; i < WIDTH; i++)
+                wrong += s.value[i] != ((0 * 3 + 1) * 3 + 2) * 3 + 3;
+            CHECK(!wrong, "%d of %d went through their stages in another order, %d threads", wrong, WIDTH, threads[t]);
+        }
+}
+
 /* ------------------------------------------------------------------------------------ what only POSIX can be asked */
 
 #ifndef _WIN32
@@ -561,6 +596,7 @@ int main(void)
     every_index_once("at first");
     nested_calls();
     many_tiny_jobs();
+    stages_in_order();
 #ifndef _WIN32
     sleepers_wake();
     modes_agree();

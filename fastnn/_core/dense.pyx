@@ -14,15 +14,17 @@ cdef double one_double = 1
 
 
 cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *bias,
-                       int activation, const double *parameters, real *z, real *y, int threads) noexcept nogil:
+                       int activation, const double *parameters, real *z, real *y, bint learns,
+                       int threads) noexcept nogil:
     """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where
-    backward reads the output only. Returns -1 when there was no memory for the product's scratch."""
+    backward reads the output only; `learns`: w was updated since it was last read. Returns -1 when there was no memory
+    for the product's scratch."""
     cdef Product p
     p.M, p.N, p.K = B, O, I
     p.a, p.a_row, p.a_k = x, I, 1
     p.b, p.b_k, p.b_column = w, O, 1
     p.c, p.c_row, p.y = z, O, y
-    p.bias, p.accumulate = bias, False
+    p.bias, p.accumulate, p.rows_at_home = bias, False, learns
     p.activation, p.parameters = activation, parameters
     return multiply(&p, threads, x)
 
@@ -42,7 +44,7 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
     if activation != FNN_ACTIVATION_linear:
         differentiate(activation, B * O, zy, dy, dz, parameters, threads)
         dy = dz
-    p.bias, p.activation, p.parameters = NULL, FNN_ACTIVATION_linear, NULL
+    p.bias, p.activation, p.parameters, p.rows_at_home = NULL, FNN_ACTIVATION_linear, NULL, False
     if dw != NULL:
         p.accumulate = add
         p.M, p.N, p.K = I, O, B
@@ -80,7 +82,7 @@ cdef int expect(str name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t B, ptrdif
 
 
 def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, int activation,
-            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y):
+            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y, bint learns=False):
     """z = bias + x @ w and y = f(z). bias may be None; z and y may be the same array."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef const real *b = NULL
@@ -93,7 +95,7 @@ def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, in
         b = &bias[0]
     with nogil:
         failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], b, activation, &parameters[0], &z[0, 0], &y[0, 0],
-                               get_threads())
+                               learns, get_threads())
     if failed:
         raise MemoryError("no memory for the scratch of a matrix product")
 

@@ -37,6 +37,8 @@ cdef extern from "fnn.h" nogil:
     const char *fnn_available(int index)
 
     void parallel "fnn->parallel"(fnn_task task, void *context, int64_t count, int threads) noexcept
+    void tell "fnn->tell"(int *done) noexcept
+    void await_done "fnn->await"(const int *done) noexcept
     int get_threads "fnn->get_threads"() noexcept
     int set_threads "fnn->set_threads"(int count) noexcept
     int default_threads "fnn->default_threads"() noexcept

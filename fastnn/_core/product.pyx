@@ -8,19 +8,21 @@ narrow  C has so few columns that a vector of them would be mostly empty: C^T = 
         rows of C, and turned on the way out.
 blocks  everything else. For each block of columns and of k: pack B where that pays, then for each block of rows: pack A
         where that pays, then tile by tile, along the rows of C.
+
+Threads have columns or rows of C each, or a stage of its chains: those rows of B that lie in its own core's cache.
 """
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
-from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real, scratch
+from fastnn._core.kernels cimport await_done, chosen_table, fnn, get_threads, parallel, real, scratch, tell
 
 cnp.import_array()
 fnn = chosen_table()
 
 cdef enum:
-    DEPTH_BYTES = 1536        # of a row of A in one block: with a tile's rows it stays in the first-level cache
+    DEPTH_BYTES = 1600        # of a row of A in one block: with a tile's rows it stays in the first-level cache
     B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
     BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
@@ -30,6 +32,11 @@ cdef enum:
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
     LEAST_BYTES = 384 << 10   # of B that are, where C has one row and reading B is all that takes time
     MOST_PARTS = 2048         # of a product
+    HOME_BYTES = 512 << 10    # of B up to which its rows, and what else an update reads, stay in the cores' own caches
+    STAGE_ROWS = 128          # of B that are worth a stage of their own
+    BLOCKS_A_STAGE = 4        # at least, for each stage before the last: while the first is done, the others wait
+    MOST_BLOCKS = 16
+    MOST_STAGES = 5
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
 
 
@@ -198,13 +205,13 @@ cdef bint packs_b(const Product *p, ptrdiff_t rows, const fnn_tile_numbers *shap
     return p.b_column != 1 or (rows >= PACK_B_ROWS and stride >= shape.pack_b) or (rough and rows >= PACK_ROUGH_ROWS)
 
 
-cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1,
+cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0, ptrdiff_t k1,
                 const real *tag) noexcept nogil:
-    """C[i0:i1, j0:j1], block by block, by one thread."""
+    """C[i0:i1, j0:j1] over k0..k1, block by block, by one thread."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef ptrdiff_t size = sizeof(real), width = shape.columns
-    cdef ptrdiff_t k_count = pieces(p.K, DEPTH_BYTES // size) if p.K else 1
-    cdef ptrdiff_t depth = pieces(p.K, k_count)
+    cdef ptrdiff_t k_count = pieces(k1 - k0, DEPTH_BYTES // size) if k1 > k0 else 1
+    cdef ptrdiff_t depth = pieces(k1 - k0, k_count)
     cdef ptrdiff_t columns = rounded(j1 - j0, width)    # that there is room for in a packed block of B
     cdef ptrdiff_t a_width = rounded(shape.rows, shape.vector)
     cdef bint with_a = packs_a(p, j1 - j0, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
@@ -223,14 +230,14 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     for q in range(pieces(j1 - j0, columns)):
         j, j_end = j0 + q * columns, least(j0 + (q + 1) * columns, j1)
         for t in range(k_count):
-            k, k_end = start(p.K, k_count, t), start(p.K, k_count, t + 1)
+            k, k_end = k0 + start(k1 - k0, k_count, t), k0 + start(k1 - k0, k_count, t + 1)
             if with_b:
                 fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
                          width, b_panels)
             for s in range(pieces(i1 - i0, BLOCK_ROWS)):
                 i, i_end = i0 + s * BLOCK_ROWS, least(i0 + (s + 1) * BLOCK_ROWS, i1)
                 tile_block(p, i, i_end, j, j_end, k, k_end, &shape, a_panels, a_width, b_panels)
-                if t == k_count - 1:
+                if k_end == p.K:
                     activate_rows(p, i, i_end, j, j_end, <real *>p.c)
     return 0
 
@@ -242,15 +249,31 @@ cdef enum Way:
     NARROW_ROWS
     BLOCKS_OF_ROWS
     BLOCKS_OF_COLUMNS
+    STAGES
 
 
 cdef struct Split:
     const Product *product
     Way way
+    ptrdiff_t stages
+    int done[MOST_STAGES * MOST_BLOCKS]   # of each block in each stage
     ptrdiff_t unit             # rows or columns: a part begins at a multiple of it
     ptrdiff_t units
     ptrdiff_t parts
     signed char status[MOST_PARTS]   # of each part: -1 where it found no memory
+
+
+cdef int run_stage(Split *split, int64_t index, const real *tag) noexcept nogil:
+    """One stage of the chains of a block of rows: they go on from where the stage before left them."""
+    cdef const Product *p = split.product
+    cdef ptrdiff_t stage = index // split.units, i = index % split.units * split.unit
+    cdef int status
+    if stage > 0:
+        await_done(&split.done[index - split.units])
+    status = blocks(p, i, least(i + split.unit, p.M), 0, p.N, start(p.K, split.stages, stage),
+                    start(p.K, split.stages, stage + 1), tag)
+    tell(&split.done[index])
+    return status
 
 
 cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
@@ -259,14 +282,16 @@ cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
     cdef ptrdiff_t begin = start(split.units, split.parts, index) * split.unit
     cdef ptrdiff_t end = least(start(split.units, split.parts, index + 1) * split.unit, p.M if rows else p.N)
     cdef int status = 0
-    if split.way == ROW:
+    if split.way == STAGES:
+        status = run_stage(split, index, tag)
+    elif split.way == ROW:
         one_row(p, begin, end, tag)
     elif split.way == NARROW_ROWS:
         status = narrow(p, begin, end, tag)
     elif split.way == BLOCKS_OF_ROWS:
-        status = blocks(p, begin, end, 0, p.N, tag)
+        status = blocks(p, begin, end, 0, p.N, 0, p.K, tag)
     else:
-        status = blocks(p, 0, p.M, begin, end, tag)
+        status = blocks(p, 0, p.M, begin, end, 0, p.K, tag)
     split.status[index] = status
 
 
@@ -278,11 +303,24 @@ cdef void part_double(void *context, int64_t index, int worker) noexcept nogil:
     run_part(<Split *>context, index, <const double *>NULL)
 
 
+cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_numbers *shape,
+                                ptrdiff_t size) noexcept nogil:
+    """How many blocks of rows go through stages, one for each thread; 0 where columns or rows are better."""
+    cdef ptrdiff_t count = pieces(p.M, shape.rows)
+    count = pieces(count, pieces(count, MOST_BLOCKS))
+    if (
+        not p.rows_at_home or threads > MOST_STAGES or count < BLOCKS_A_STAGE * (threads - 1) or p.N < p.M
+        or p.K < STAGE_ROWS * threads or p.K * p.N * size > HOME_BYTES or packs_b(p, p.M, shape, size)
+    ):
+        return 0
+    return count
+
+
 cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef bint one = p.M == 1 and p.b_column == 1
     cdef bint thin = not one and is_narrow(p, &shape, sizeof(real))
-    cdef ptrdiff_t rows, columns, most = 1, i
+    cdef ptrdiff_t rows, columns, most = 1, staged, i
     cdef int status = 0
     cdef Split split
     if p.M == 0 or p.N == 0:
@@ -293,7 +331,7 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         if one:
             one_row(p, 0, p.N, tag)
             return 0
-        return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, tag)
+        return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, 0, p.K, tag)
     split.product = p
     rows, columns = pieces(p.M, shape.rows), pieces(p.N, shape.columns)
     if one:
@@ -306,6 +344,13 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
     split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
+    staged = 0 if one or thin else blocks_in_stages(p, threads, &shape, sizeof(real))
+    if staged:
+        split.way, split.unit, split.stages = STAGES, pieces(p.M, staged), threads
+        split.units = pieces(p.M, split.unit)
+        split.parts = split.units * threads
+        for i in range(split.parts):
+            split.done[i] = 0
     if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
@@ -337,15 +382,17 @@ cdef int read(Product *p, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) except 
     p.b, p.b_k, p.b_column = cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size
     p.c, p.c_row = cnp.PyArray_DATA(out), p.N
     p.bias, p.accumulate, p.activation, p.parameters, p.y = NULL, False, FNN_ACTIVATION_linear, NULL, p.c
+    p.rows_at_home = False
     return 0
 
 
-def matmul(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not None, bint accumulate=False):
+def matmul(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not None, bint accumulate=False,
+           bint rows_at_home=False):
     """out = a @ b, or out += a @ b: float32 or float64, a and b of any strides that are whole elements."""
     cdef Product p
     cdef int failed
     read(&p, a, b, out)
-    p.accumulate = accumulate
+    p.accumulate, p.rows_at_home = accumulate, rows_at_home
     if out.descr.type_num == cnp.NPY_FLOAT32:
         with nogil:
             failed = multiply(&p, get_threads(), <const float *>NULL)
