@@ -4,6 +4,7 @@ import doctest
 import importlib
 import re
 import runpy
+import warnings
 
 import numpy as np
 import pytest
@@ -507,7 +508,9 @@ def test_fits_are_those_that_come(data):
 def test_fits_of_many_samples_are_short(rng):
     """A pass over 5,000 batches is cut at 4,000 steps, without a word."""
     x = rng.normal(size=(5000, 1))
-    seen = lr_find(model_of(layers.Dense(1)), x, 2 * x, batch_size=1, steps=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seen = lr_find(model_of(layers.Dense(1)), x, 2 * x, batch_size=1, steps=20)
     assert 0 < seen.suggestion < 1
 
 

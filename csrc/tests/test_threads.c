@@ -145,8 +145,7 @@ enum { STAGES = 4, WIDTH = 12 };
 
 struct stages {
     int done[STAGES * WIDTH];
-    int64_t
-        value[WIDTH]; /* that each stage makes out of what the one before made: in another order it is another one */
+    int64_t value[WIDTH]; /* in another order of the stages they are others */
 };
 
 static void go_on(void *context, int64_t index, int worker)
