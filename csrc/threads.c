@@ -126,19 +126,13 @@ static void claim_indices(uint64_t turn, int worker, int threads)
         claim_share(turn, owner, threads, worker);
 }
 
-/* ---- a worker's side */
-
-static inline bool invited(uint64_t door, uint64_t last_turn, int number)
-{
-    return (door & OPEN) && TURN(door) != last_turn && (uint64_t)number < SEATS(door);
-}
-
-static bool spin_for_job(struct worker *me, uint64_t last_turn)
+/* Look until something is so, for as long as a thread stays awake for it; false where it did not become so. */
+static inline bool spin_until(bool (*is_so)(const void *context), const void *context)
 {
     uint64_t start = 0, now = 0;
     do {
         for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
-            if (invited(atomic_load_explicit(&pool.door, memory_order_relaxed), last_turn, me->number))
+            if (is_so(context))
                 return true;
             relax();
         }
@@ -146,6 +140,30 @@ static bool spin_for_job(struct worker *me, uint64_t last_turn)
         start = start ? start : now;
     } while (now - start < pool.spin_ns);
     return false;
+}
+
+/* ---- a worker's side */
+
+static inline bool invited(uint64_t door, uint64_t last_turn, int number)
+{
+    return (door & OPEN) && TURN(door) != last_turn && (uint64_t)number < SEATS(door);
+}
+
+struct waiting {
+    uint64_t last_turn;
+    int number;
+};
+
+static inline bool job_is_there(const void *context)
+{
+    const struct waiting *w = context;
+    return invited(atomic_load_explicit(&pool.door, memory_order_relaxed), w->last_turn, w->number);
+}
+
+static bool spin_for_job(struct worker *me, uint64_t last_turn)
+{
+    const struct waiting waiting = {last_turn, me->number};
+    return spin_until(job_is_there, &waiting);
 }
 
 /* The worker says that it sleeps and then looks at the door; the caller opens the door and then looks who sleeps.
@@ -295,19 +313,9 @@ static void wake_sleepers(int threads)
     }
 }
 
-static bool spin_for_workers(void)
+static inline bool workers_are_out(const void *door)
 {
-    uint64_t start = 0, now = 0;
-    do {
-        for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
-            if (!INSIDE(atomic_load_explicit(&pool.door, memory_order_acquire)))
-                return true;
-            relax();
-        }
-        now = clock_ns();
-        start = start ? start : now;
-    } while (now - start < pool.spin_ns);
-    return false;
+    return !INSIDE(atomic_load_explicit((const _Atomic uint64_t *)door, memory_order_acquire));
 }
 
 static void sleep_for_workers(void)
@@ -322,7 +330,7 @@ static void sleep_for_workers(void)
 static void close_door(void)
 {
     uint64_t door = atomic_fetch_and_explicit(&pool.door, ~OPEN, memory_order_acq_rel);
-    if (INSIDE(door) && !spin_for_workers())
+    if (INSIDE(door) && !spin_until(workers_are_out, &pool.door))
         sleep_for_workers();
 }
 
@@ -407,19 +415,14 @@ void fnn_parallel(fnn_task task, void *context, int64_t count, int threads)
 
 void fnn_tell(int *done) { __atomic_store_n(done, 1, __ATOMIC_RELEASE); }
 
+static inline bool is_done(const void *done) { return __atomic_load_n((const int *)done, __ATOMIC_ACQUIRE); }
+
 /* It is another thread's turn, and it is at work, unless it has lost its core: then the system may have this one. */
 void fnn_await(const int *done)
 {
-    uint64_t start = 0;
-    for (int look = 1; !__atomic_load_n(done, __ATOMIC_ACQUIRE); look++) {
-        relax();
-        if (look % LOOKS_PER_CLOCK)
-            continue;
-        uint64_t now = clock_ns();
-        start = start ? start : now;
-        if (now - start >= pool.spin_ns)
+    if (!spin_until(is_done, done))
+        while (!is_done(done))
             give_way();
-    }
 }
 
 uint64_t fnn_clock(void) { return clock_ns(); }

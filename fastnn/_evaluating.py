@@ -14,7 +14,7 @@ from fastnn._maps import Pages
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._validate import FloatArray
-from fastnn.callbacks._base import CallbackList
+from fastnn.callbacks._list import CallbackList
 
 SLICE = 0.05  # seconds of work between two looks at signals and progress
 

@@ -11,7 +11,8 @@ from fastnn._maps import Pages, mapped
 from fastnn._progress import Progress
 from fastnn._streams import Stream, gives_batches
 from fastnn._warnings import warn
-from fastnn.callbacks._base import History, listed
+from fastnn.callbacks._base import History
+from fastnn.callbacks._list import listed
 
 if TYPE_CHECKING:
     from fastnn._training import Training

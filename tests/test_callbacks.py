@@ -31,7 +31,7 @@ from fastnn.callbacks import (
     SwapEMAWeights,
     TerminateOnNaN,
 )
-from fastnn.callbacks._base import listed
+from fastnn.callbacks._list import listed
 
 ROOT = Path(__file__).parent
 

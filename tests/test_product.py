@@ -227,7 +227,7 @@ def test_wrong_operands_are_refused(a, b, out, error):
 @pytest.mark.parametrize("threads", [2, 3, 5, 7])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(64, 128, 784), (56, 61, 700), (96, 112, 640), (126, 128, 400), (63, 64, 900)])
-def test_stages_of_the_chains_do_not_show(shape, dtype, threads):
+def test_stages_of_the_chains_do_not_show(shape, dtype, threads, with_threads):
     """Where threads go on with one another's chains the bits are those of one thread, for every sharing of the work."""
     rng = np.random.default_rng(threads)
     a, b = operands(rng, *shape, dtype, "")
@@ -236,16 +236,12 @@ def test_stages_of_the_chains_do_not_show(shape, dtype, threads):
     aligned[:] = b
     b = aligned
     whole, staged = np.empty(shape[:2], dtype), np.empty(shape[:2], dtype)
-    before = fastnn.get_num_threads()
-    try:
-        fastnn.set_num_threads(1)
-        product.matmul(a, b, whole)
-        fastnn.set_num_threads(threads)
-        for _ in range(20):
-            staged.fill(np.nan)
-            product.matmul(a, b, staged, rows_at_home=True)
-            assert np.array_equal(staged, whole)
-        product.matmul(a, b, staged, True, rows_at_home=True)
-    finally:
-        fastnn.set_num_threads(before)
+    with_threads(1)
+    product.matmul(a, b, whole)
+    with_threads(threads)
+    for _ in range(20):
+        staged.fill(np.nan)
+        product.matmul(a, b, staged, rows_at_home=True)
+        assert np.array_equal(staged, whole)
+    product.matmul(a, b, staged, True, rows_at_home=True)
     assert np.all(np.abs(staged - 2 * in_double(a, b)) <= 2 * bound(a, b, dtype))

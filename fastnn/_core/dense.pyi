@@ -13,7 +13,6 @@ def forward(
     parameters: npt.NDArray[np.float64],
     z: npt.NDArray[_Real],
     y: npt.NDArray[_Real],
-    learns: bool = False,
 ) -> None: ...
 def backward(
     x: npt.NDArray[_Real],

@@ -82,7 +82,7 @@ cdef int expect(str name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t B, ptrdif
 
 
 def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, int activation,
-            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y, bint learns=False):
+            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y):
     """z = bias + x @ w and y = f(z). bias may be None; z and y may be the same array."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef const real *b = NULL
@@ -95,7 +95,7 @@ def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, in
         b = &bias[0]
     with nogil:
         failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], b, activation, &parameters[0], &z[0, 0], &y[0, 0],
-                               learns, get_threads())
+                               False, get_threads())
     if failed:
         raise MemoryError("no memory for the scratch of a matrix product")
 

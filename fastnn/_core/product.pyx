@@ -14,6 +14,7 @@ Threads have columns or rows of C each, or a stage of its chains: those rows of 
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
 from fastnn._core.kernels cimport await_done, chosen_table, fnn, get_threads, parallel, real, scratch, tell
@@ -255,11 +256,11 @@ cdef enum Way:
 cdef struct Split:
     const Product *product
     Way way
-    ptrdiff_t stages
-    int done[MOST_STAGES * MOST_BLOCKS]   # of each block in each stage
     ptrdiff_t unit             # rows or columns: a part begins at a multiple of it
     ptrdiff_t units
+    ptrdiff_t stages           # that each unit goes through, where it does
     ptrdiff_t parts
+    int done[MOST_STAGES * MOST_BLOCKS]   # the parts that are, in stages
     signed char status[MOST_PARTS]   # of each part: -1 where it found no memory
 
 
@@ -334,8 +335,13 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, 0, p.K, tag)
     split.product = p
     rows, columns = pieces(p.M, shape.rows), pieces(p.N, shape.columns)
+    staged = 0 if one or thin else blocks_in_stages(p, threads, &shape, sizeof(real))
     if one:
         split.way, split.unit, split.units = ROW, shape.columns, columns
+    elif staged:
+        split.way, split.unit, split.stages = STAGES, pieces(p.M, staged), threads
+        split.units = pieces(p.M, split.unit)
+        memset(split.done, 0, sizeof(split.done))
     elif thin:
         split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
     elif columns >= rows or columns >= 4 * threads or (
@@ -343,14 +349,10 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
-    staged = 0 if one or thin else blocks_in_stages(p, threads, &shape, sizeof(real))
     if staged:
-        split.way, split.unit, split.stages = STAGES, pieces(p.M, staged), threads
-        split.units = pieces(p.M, split.unit)
         split.parts = split.units * threads
-        for i in range(split.parts):
-            split.done[i] = 0
+    else:
+        split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
     if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:

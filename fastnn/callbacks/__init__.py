@@ -6,7 +6,8 @@ The names, arguments and behaviour are those of Keras 3's callbacks.
 from typing import TYPE_CHECKING
 
 from fastnn._lazy import lazily
-from fastnn.callbacks._base import Callback, CallbackList, History, LambdaCallback
+from fastnn.callbacks._base import Callback, History, LambdaCallback
+from fastnn.callbacks._list import CallbackList
 
 if TYPE_CHECKING:
     from fastnn.callbacks._backup import BackupAndRestore

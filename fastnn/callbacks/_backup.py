@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from fastnn import _atomic, _validate
 from fastnn._warnings import warn
-from fastnn.callbacks._base import Callback, CallbackList, Logs
+from fastnn.callbacks._base import Callback, Logs
+from fastnn.callbacks._list import CallbackList
 from fastnn.callbacks._monitors import BatchCounter
 from fastnn.errors import FormatError
 
