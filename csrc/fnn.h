@@ -56,17 +56,6 @@ void *fnn_scratch(void);
 /* Nanoseconds of a clock that only goes forward */
 uint64_t fnn_clock(void);
 
-/* Have this core own the cache lines of memory that others have read, which nobody else writes meanwhile. A write to such
-   a line waits until the others have given it up, and holds up every write behind it: they wait together if nothing but
-   such writes comes in a row (measured; see docs/decisions). */
-static inline void fnn_own_lines(ptrdiff_t bytes, void *memory)
-{
-    for (ptrdiff_t i = 0; i < bytes; i += 64) {
-        volatile unsigned char *byte = (volatile unsigned char *)memory + i;
-        *byte = *byte;
-    }
-}
-
 /* ---------------------------------------------------------------------------------------------- random (random.c)
 
    Philox4x32-10 (Salmon et al. 2011). The key is the seed; the counter is (block, stream), 64 bits each, low words
@@ -110,8 +99,10 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    chain of fused multiply-adds over k, ascending, from init on.
      a[i * a_row + k * a_k]   b[k * b_k + j]   c[i * c_row + j]   init[i * init_row + j]
    init is NULL for zeros, a bias with init_row 0, or c itself to go on with a chain whose first part is done.
-   Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read. The memory to the
-   right of the tile is fetched into the cache: a driver goes along a row of tiles.
+   Nothing beyond the m x n elements of c is written, nothing beyond the operands' own elements is read. The memory of c to
+   the right of the tile is fetched into the cache: a driver goes along a row of tiles. A wide tile that is told of an
+   address `ahead` fetches as much from there at each step of k as it reads of b, ahead_k bytes further each time; 0 leaves
+   it to the tile.
 
    fnn_pack: B[K,n] into panels of `step` columns, one behind the other, a row of a panel taking `width` elements (a
    multiple of the vector, at least the step; what follows the step's columns in it is of no meaning):
@@ -133,7 +124,8 @@ enum { FNN_FLAT_DEPTH = 8 };
         int rows, columns, vector;                                                                                     \
         int pack_a, pack_b, pack_turned;                                                                               \
         void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
-                    const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row);     \
+                    const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row,      \
+                    uintptr_t ahead, uintptr_t ahead_k);                                                               \
     } tile[FNN_TILE_SHAPES];                                                                                           \
     void (*pack)(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t step,           \
                  ptrdiff_t width, real *panel);                                                                        \
@@ -144,8 +136,8 @@ enum { FNN_FLAT_DEPTH = 8 };
         FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,                    \
             FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b, FNN_OF(p)->tile[shape].pack_turned           \
     }
-#define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)                                      \
-    FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+#define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row, ahead, ahead_k)                      \
+    FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row, ahead, ahead_k)
 #define fnn_pack(K, n, b, b_k, b_column, step, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, step, width, panel)
 #define fnn_fma_rounds(rounds, result) FNN_OF(result)->fma_rounds(rounds, result)
 typedef struct {

@@ -24,12 +24,13 @@
 #define TILE_PACK_TURNED (1 << 30)
 #endif
 
-/* What a tile fetches on its way down: nothing, the rows of both operands that it comes to next, which are in the
-   second-level cache where the operands are large, or the rows of B that come after all of its own. */
-enum { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR };
+/* What a tile fetches on its way down: nothing; as much at each step as it reads of B, and the rows of A that it comes to
+   next; or the beginning of each row of B that comes after all of its own, where the processor goes on by itself. */
+enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
 #define NEAR_ROWS 8
 
-/* Whether fetching is worth its instructions: the tall tile has fewer lines to wait for. */
+/* Whether a tile that was told of nothing fetches those rows of B that it comes to next: they are in the second-level cache
+   where B is large. The tall tile has fewer lines to wait for. */
 #if TILE_ROWS == 14
 #define TILE_FETCH_NEAR (K >= 192 && a_row == 1)
 #else
@@ -40,10 +41,9 @@ enum { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR };
    this is inlined, so that the sums live in registers. Addresses to fetch may lie beyond the operands: no pointers. */
 FNN_INLINE void tile_body(const int m, const int v, const int partial, const int fetch, vtail tail, ptrdiff_t K,
                           const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
-                          ptrdiff_t c_row, const real *init, ptrdiff_t init_row)
+                          ptrdiff_t c_row, const real *init, ptrdiff_t init_row, uintptr_t ahead, uintptr_t ahead_k)
 {
-    const uintptr_t next_a = (uintptr_t)(NEAR_ROWS * a_k) * sizeof(real);
-    const uintptr_t next_b = (uintptr_t)((fetch == FETCH_FAR ? K : NEAR_ROWS) * b_k) * sizeof(real);
+    const uintptr_t next_a = (uintptr_t)(NEAR_ROWS * a_k) * sizeof(real), below = (uintptr_t)(K * b_k) * sizeof(real);
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
 #define CUT(j) (partial && (j) == v - 1)
@@ -64,12 +64,12 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 
     for (ptrdiff_t k = 0; k < K; k++, a += a_k, b += b_k) {
         vreal row[FLAT_VECTORS];
-        if (fetch == FETCH_FAR) {
+        if (fetch == FETCH_BEGINNINGS)
+            FNN_PREFETCH_FAR((const void *)((uintptr_t)b + below));
+        if (fetch == FETCH_AHEAD) {
             FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
-                FNN_PREFETCH_FAR((const void *)((uintptr_t)b + next_b + (uintptr_t)line));
-        } else if (fetch == FETCH_NEAR) {
-            FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
-                FNN_PREFETCH_NEAR((const void *)((uintptr_t)b + next_b + (uintptr_t)line));
+                FNN_PREFETCH_NEAR((const void *)(ahead + (uintptr_t)line));
+            ahead += ahead_k;
             if (a_row == 1) { /* the lines of its first and of its last element, which may be one */
                 FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a));
                 FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a + (uintptr_t)(m - 1) * sizeof(real)));
@@ -97,20 +97,25 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 
 #define TILE_PARAMETERS                                                                                                \
     ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b,               \
-        ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row
-#define TILE(m, v, partial, fetch) tile_body(m, v, partial, fetch, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row)
+        ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row, uintptr_t ahead, uintptr_t ahead_k
+#define TILE(m, v, partial, fetch)                                                                                     \
+    tile_body(m, v, partial, fetch, tail, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row, ahead, ahead_k)
 #define TILE_TAIL v_tail(n % VL ? (size_t)(n % VL) : (size_t)(VL > 1 ? 1 : 0)) /* unused when n is a multiple of VL */
 
 /* Up to TILE_ROWS rows and two vectors: the workhorse */
 static void tile_wide(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, two = n > VL, near = TILE_FETCH_NEAR;
+    const int partial = n % VL != 0, two = n > VL, fetches = ahead || TILE_FETCH_NEAR;
+    if (!ahead) {
+        ahead_k = (uintptr_t)b_k * sizeof(real);
+        ahead = (uintptr_t)b + NEAR_ROWS * ahead_k;
+    }
     switch (m) {
 #define CASE(rows)                                                                                                     \
     case rows:                                                                                                         \
-        if (two && !partial && near)                                                                                   \
-            TILE(rows, 2, 0, FETCH_NEAR);                                                                              \
+        if (two && !partial && fetches)                                                                                \
+            TILE(rows, 2, 0, FETCH_AHEAD);                                                                             \
         else if (two && !partial)                                                                                      \
             TILE(rows, 2, 0, FETCH_NOTHING);                                                                           \
         else if (two)                                                                                                  \
@@ -138,7 +143,7 @@ static void tile_flat(TILE_PARAMETERS)
         if (partial)                                                                                                   \
             TILE(1, v, 1, FETCH_NOTHING);                                                                              \
         else if (shallow)                                                                                              \
-            TILE(1, v, 0, FETCH_FAR);                                                                                  \
+            TILE(1, v, 0, FETCH_BEGINNINGS);                                                                                  \
         else                                                                                                           \
             TILE(1, v, 0, FETCH_NOTHING);                                                                                          \
         break;

@@ -140,7 +140,9 @@ def test_a_row_alone_has_the_bits_it_has_in_a_batch(dtype, columns, transposed):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(1, 5000, 300), (400, 10, 500), (300, 200, 100), (70, 900, 70), (2000, 33, 64)])
+@pytest.mark.parametrize(
+    "shape", [(1, 5000, 300), (400, 10, 500), (300, 200, 100), (256, 256, 80), (70, 900, 70), (2000, 33, 64)]
+)
 def test_bits_do_not_depend_on_threads(dtype, shape):
     rng = np.random.default_rng(6)
     before = fastnn.get_num_threads()

@@ -37,7 +37,10 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
         for (ptrdiff_t j = 0; j < n; j++)                                                                              \
             bias[j] = number_##T();                                                                                    \
         const real *init = init_kind == 0 ? NULL : init_kind == 1 ? bias : c;                                          \
-        fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_kind == 2 ? c_row : 0);                   \
+        /* what is fetched may lie anywhere: here beyond the end of b, or nowhere */                                   \
+        const uintptr_t ahead = (m + n + K) % 2 ? (uintptr_t)(b + b_size) : 0;                                         \
+        fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_kind == 2 ? c_row : 0, ahead,             \
+                 (uintptr_t)b_k * sizeof *b);                                                                          \
         for (ptrdiff_t i = 0; i < m; i++)                                                                              \
             for (ptrdiff_t j = 0; j < c_row; j++) {                                                                    \
                 const real was = start[i * c_row + j];                                                                 \

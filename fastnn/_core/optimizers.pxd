@@ -29,8 +29,6 @@ cdef extern from "fnn.h" nogil:
             double lr, int64_t t, const double *hypers, const double *memory, double *constants
         ) noexcept nogil
 
-    void fnn_own_lines(ptrdiff_t bytes, void *memory) noexcept
-
     const fnn_optimizer_row *optimizer_rows "fnn->optimizer_rows"
 
     void fnn_rule(

@@ -17,7 +17,6 @@ fnn = chosen_table()
 cdef enum:
     BLOCK = 8192            # elements a thread takes at a time, and the unit of every sum of squares
     THREADED = 4 * BLOCK    # fewer elements than this are not worth waking a thread for
-    CACHED = 4 << 20        # bytes of weights that lie in the caches of the cores that read them
 cdef double EPSILON = 1e-7  # of the norms in constraints, as Keras's backend.epsilon()
 
 cdef enum Phase:
@@ -32,7 +31,6 @@ cdef struct Work:
     Phase phase
     fnn_step step           # what all segments share
     double share            # what the penalties' gradients count
-    bint owns               # other cores have read the weights
     double constants[6]
     void **out              # GRADIENTS: where to
 
@@ -128,8 +126,6 @@ cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
     elif segment.touched != NULL:
         update_touched(work, segment, piece.start, piece.size, &s, kind)
     else:
-        if work.owns:
-            fnn_own_lines(piece.size * <ptrdiff_t>sizeof(real), w)
         update(work, segment, piece.start, piece.size, &s, kind)
 
 
@@ -145,7 +141,6 @@ cdef void run(Work *work, Phase phase) noexcept nogil:
     """A phase over all pieces."""
     work.phase = phase
     cdef int threads = get_threads() if work.plan.element_count >= THREADED else 1
-    work.owns = threads > 1 and work.plan.element_count * (8 if work.plan.wide else 4) <= CACHED
     parallel(work_task, work, work.plan.piece_count, threads)
 
 

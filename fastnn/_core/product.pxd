@@ -9,7 +9,8 @@ cdef extern from "fnn.h" nogil:
     int FNN_FLAT_DEPTH
     fnn_tile_numbers fnn_tile_shape(int shape, const void *p) noexcept
     void fnn_tile(int shape, ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const void *a, ptrdiff_t a_row, ptrdiff_t a_k,
-                  const void *b, ptrdiff_t b_k, void *c, ptrdiff_t c_row, const void *init, ptrdiff_t init_row) noexcept
+                  const void *b, ptrdiff_t b_k, void *c, ptrdiff_t c_row, const void *init, ptrdiff_t init_row,
+                  size_t ahead, size_t ahead_k) noexcept
     void fnn_pack(ptrdiff_t K, ptrdiff_t n, const void *b, ptrdiff_t b_k, ptrdiff_t b_column, ptrdiff_t step,
                   ptrdiff_t width, void *panel) noexcept
     double fnn_fma_rounds(ptrdiff_t rounds, void *result) noexcept

@@ -25,11 +25,12 @@ fnn = chosen_table()
 cdef enum:
     DEPTH_BYTES = 1600        # of a row of A in one block: with a tile's rows it stays in the first-level cache
     B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
-    BLOCK_ROWS = 144          # of A and C, between two passes over a block of B
+    BLOCK_ROWS = 144          # of A and C, at most, between two passes over a block of B
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
     PACK_ROUGH_ROWS = 112     # so many if it only mends that vectors straddle the lines of the cache,
     PACK_A_COLUMNS = 96       # and so many columns a packed A
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
+    FAR_BYTES = 32 << 10      # of B, more than lie in the first-level cache of the core that wrote them
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
     LEAST_BYTES = 384 << 10   # of B that are, where C has one row and reading B is all that takes time
     MOST_PARTS = 2048         # of a product
@@ -105,7 +106,7 @@ cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, const real *tag)
             init = first_link(p, 0, j, k > 0, c, &init_row)
             fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), least(depth, p.K - k),
                      <const real *>p.a + k * p.a_k, 0, p.a_k, <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init,
-                     init_row)
+                     init_row, 0, 0)
     activate_rows(p, 0, 1, j0, j1, c)
 
 
@@ -151,7 +152,7 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
         for t in range(count):
             j, j_end = start(p.N, count, t), start(p.N, count, t + 1)
             fnn_tile(FNN_TILE_WIDE, j_end - j, i_end - i, p.K, <const real *>p.b + j * p.b_column, p.b_column, p.b_k,
-                     at, at_k, turned + j * width, width, turned + j * width, width)
+                     at, at_k, turned + j * width, width, turned + j * width, width, 0, 0)
         for r in range(i_end - i):
             for j in range(p.N):
                 c[(i + r) * p.c_row + j] = turned[j * width + r]
@@ -163,8 +164,9 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
 
 cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0,
                      ptrdiff_t k1, const fnn_tile_numbers *shape, real *a_panels, ptrdiff_t a_width,
-                     const real *b_panels) noexcept nogil:
-    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache."""
+                     const real *b_panels, bint first) noexcept nogil:
+    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache. `first`:
+    B was not read yet, so that the first row of tiles fetches for each tile what the next one reads."""
     cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
     cdef ptrdiff_t rows = pieces(i1 - i0, count)
     cdef real *c = <real *>p.c
@@ -172,6 +174,7 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
     cdef const real *b
     cdef const real *init
     cdef ptrdiff_t a_row, a_k, b_k, init_row, i, j, q, t
+    cdef size_t ahead
     if a_panels != NULL:
         fnn_pack(depth, i1 - i0, <const real *>p.a + i0 * p.a_row + k0 * p.a_k, p.a_k, p.a_row, rows, a_width, a_panels)
     for t in range(count):
@@ -187,8 +190,9 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
             else:
                 b, b_k = <const real *>p.b + k0 * p.b_k + j, p.b_k
             init = first_link(p, i, j, k0 > 0, c, &init_row)
+            ahead = <size_t>b + width * sizeof(real) if first and t == 0 and j + width < j1 else 0
             fnn_tile(FNN_TILE_WIDE, least(rows, i1 - i), least(width, j1 - j), depth, a, a_row, a_k, b, b_k,
-                     c + i * p.c_row + j, p.c_row, init, init_row)
+                     c + i * p.c_row + j, p.c_row, init, init_row, ahead, b_k * sizeof(real))
 
 
 cdef bint packs_a(const Product *p, ptrdiff_t columns, const fnn_tile_numbers *shape, ptrdiff_t size) noexcept nogil:
@@ -214,14 +218,17 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     cdef ptrdiff_t k_count = pieces(k1 - k0, DEPTH_BYTES // size) if k1 > k0 else 1
     cdef ptrdiff_t depth = pieces(k1 - k0, k_count)
     cdef ptrdiff_t columns = rounded(j1 - j0, width)    # that there is room for in a packed block of B
-    cdef ptrdiff_t a_width = rounded(shape.rows, shape.vector)
+    cdef ptrdiff_t rows = BLOCK_ROWS, a_width = rounded(shape.rows, shape.vector)
     cdef bint with_a = packs_a(p, j1 - j0, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
+    cdef bint far = not with_b and (k1 - k0) * (j1 - j0) * size > FAR_BYTES
     cdef real *room = NULL
     cdef real *b_panels = NULL
     cdef real *a_panels = NULL
     cdef ptrdiff_t i, i_end, j, j_end, k, k_end, q, s, t
+    if i1 - i0 > rows:  # whole tiles
+        rows = rows // shape.rows * shape.rows
     if columns * (depth + 1) * size > B_BYTES:
-        columns = B_BYTES // size // (depth + 1) // width * width
+        columns = rounded(pieces(j1 - j0, pieces(j1 - j0, B_BYTES // size // (depth + 1) // width * width)), width)
     if with_a or with_b:
         room = <real *>scratch()
         if room == NULL:
@@ -235,9 +242,9 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
             if with_b:
                 fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
                          width, b_panels)
-            for s in range(pieces(i1 - i0, BLOCK_ROWS)):
-                i, i_end = i0 + s * BLOCK_ROWS, least(i0 + (s + 1) * BLOCK_ROWS, i1)
-                tile_block(p, i, i_end, j, j_end, k, k_end, &shape, a_panels, a_width, b_panels)
+            for s in range(pieces(i1 - i0, rows)):
+                i, i_end = i0 + s * rows, least(i0 + (s + 1) * rows, i1)
+                tile_block(p, i, i_end, j, j_end, k, k_end, &shape, a_panels, a_width, b_panels, s == 0 and far)
                 if k_end == p.K:
                     activate_rows(p, i, i_end, j, j_end, <real *>p.c)
     return 0
@@ -344,6 +351,8 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         memset(split.done, 0, sizeof(split.done))
     elif thin:
         split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
+    elif rows >= 4 * threads and (p.M > p.N or p.M == p.N >= 2 * p.K):
+        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
     elif columns >= rows or columns >= 4 * threads or (
             p.N > p.M and pieces(columns, threads) * rows <= pieces(rows, threads) * columns):
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
@@ -351,8 +360,8 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
     if staged:
         split.parts = split.units * threads
-    else:
-        split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
+    else:  # of one row each part is memory read in order: no more of them than threads
+        split.parts = least(split.units, least(most, least(MOST_PARTS, threads if one else PARTS_A_THREAD * threads)))
     if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
