@@ -165,8 +165,8 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
 cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0,
                      ptrdiff_t k1, const fnn_tile_numbers *shape, real *a_panels, ptrdiff_t a_width,
                      const real *b_panels, bint first) noexcept nogil:
-    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache. `first`:
-    B was not read yet, so that the first row of tiles fetches for each tile what the next one reads."""
+    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache.
+    `first`: B was not read yet, so that the first row of tiles fetches what the next tile will read of it."""
     cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
     cdef ptrdiff_t rows = pieces(i1 - i0, count)
     cdef real *c = <real *>p.c
