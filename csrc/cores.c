@@ -1,4 +1,4 @@
-/* cores.c: how many threads the machine suggests, and how many were asked for. See fnn.h. */
+/* cores.c: how many threads the machine suggests, how many were asked for, and a core's cache. See fnn.h. */
 
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
@@ -276,6 +276,21 @@ int fnn_default_threads(void)
         threads = 1;
     atomic_store_explicit(&known, threads, memory_order_relaxed);
     return threads;
+}
+
+ptrdiff_t fnn_core_cache(void)
+{
+    static atomic_long known; /* the system asks the processor, which a virtual machine answers slowly */
+    long bytes = atomic_load_explicit(&known, memory_order_relaxed);
+    if (bytes)
+        return bytes;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    if (bytes <= 0)
+        bytes = 1 << 20;
+    atomic_store_explicit(&known, bytes, memory_order_relaxed);
+    return bytes;
 }
 
 static atomic_int chosen_threads; /* 0: the default */

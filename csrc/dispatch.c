@@ -89,6 +89,7 @@ const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
         .get_threads = fnn_get_threads,                                                                                \
         .set_threads = fnn_set_threads,                                                                                \
         .default_threads = fnn_default_threads,                                                                        \
+        .core_cache = fnn_core_cache,                                                                                  \
         .scratch = fnn_scratch,                                                                                        \
         .clock = fnn_clock,                                                                                            \
         .random_words = fnn_random_words,                                                                              \

@@ -44,6 +44,9 @@ void fnn_await(const int *done);
    affinity, its cgroup's quota and the number of physical fast cores. At least 1. */
 int fnn_default_threads(void);
 
+/* Bytes of the largest cache that a core has to itself; 1 MB where the system does not say. */
+ptrdiff_t fnn_core_cache(void);
+
 /* The count that fastnn's own work uses; set to 0 for the default. fnn_set_threads returns the former count. */
 int fnn_get_threads(void);
 int fnn_set_threads(int count);
@@ -444,6 +447,7 @@ typedef struct {
     int (*get_threads)(void);
     int (*set_threads)(int count);
     int (*default_threads)(void);
+    ptrdiff_t (*core_cache)(void);
     void *(*scratch)(void);
     uint64_t (*clock)(void);
     void (*random_words)(uint64_t seed, uint64_t stream, uint64_t start, size_t n, uint32_t *out);

@@ -243,6 +243,19 @@ def test_a_row_is_the_same_in_every_batch(with_threads, dtype, name, width):
     np.testing.assert_array_equal(model.predict(many, verbose=0), np.concatenate([whole] * 9))
 
 
+@pytest.mark.parametrize("kilobytes", [900, 1500, 2900, 4300])
+def test_a_row_of_weights_that_fill_the_caches(with_threads, dtype, kilobytes):
+    width = kilobytes * 1000 // 700 // np.dtype(dtype).itemsize
+    model = Sequential([layers.Input((700,)), layers.Dense(width, "tanh"), layers.Dense(3)], seed=2, dtype=dtype)
+    x = np.random.default_rng(3).normal(size=(5, 700)).astype(dtype)
+    with_threads(1)
+    whole = model.predict(x, verbose=0)
+    for threads in (1, 2, 3, 5):
+        with_threads(threads)
+        for i in range(5):
+            np.testing.assert_array_equal(model(x[i : i + 1])[0], whole[i])
+
+
 def test_evaluation_does_not_change_training():
     """Not even in the middle of an epoch, of other data."""
     x, y = data()

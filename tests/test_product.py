@@ -228,7 +228,10 @@ def test_wrong_operands_are_refused(a, b, out, error):
 
 @pytest.mark.parametrize("threads", [2, 3, 5, 7])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(64, 128, 784), (56, 61, 700), (96, 112, 640), (126, 128, 400), (63, 64, 900)])
+@pytest.mark.parametrize(
+    "shape",
+    [(64, 128, 784), (56, 61, 700), (96, 112, 640), (126, 128, 400), (63, 64, 900), (1, 512, 784), (1, 1900, 900)],
+)
 def test_stages_of_the_chains_do_not_show(shape, dtype, threads, with_threads):
     """Where threads go on with one another's chains the bits are those of one thread, for every sharing of the work."""
     rng = np.random.default_rng(threads)

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #endif
 #include "check.h"
+#include "fnn.h"
 
 #ifdef __linux__
 #include <string.h>
@@ -132,6 +133,8 @@ static void machines(void)
 int main(void)
 {
     machines();
+    CHECK(fnn_core_cache() >= 16 << 10 && fnn_core_cache() == fnn_core_cache(), "a core has %td bytes of cache",
+          fnn_core_cache());
     return check_report("cores");
 }
 #else

@@ -14,17 +14,17 @@ cdef double one_double = 1
 
 
 cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, const real *w, const real *bias,
-                       int activation, const double *parameters, real *z, real *y, bint learns,
+                       int activation, const double *parameters, real *z, real *y, bint at_home,
                        int threads) noexcept nogil:
     """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where
-    backward reads the output only; `learns`: w was updated since it was last read. Returns -1 when there was no memory
+    backward reads the output only; `at_home`: each thread has its rows of w in its cache. Returns -1 when there was no memory
     for the product's scratch."""
     cdef Product p
     p.M, p.N, p.K = B, O, I
     p.a, p.a_row, p.a_k = x, I, 1
     p.b, p.b_k, p.b_column = w, O, 1
     p.c, p.c_row, p.y = z, O, y
-    p.bias, p.accumulate, p.rows_at_home = bias, False, learns
+    p.bias, p.accumulate, p.rows_at_home = bias, False, at_home
     p.activation, p.parameters = activation, parameters
     return multiply(&p, threads, x)
 

@@ -27,7 +27,7 @@ cdef class Engine:
     cdef int input_axes, output_axes
     cdef cnp.npy_intp input_dims[32]
     cdef cnp.npy_intp output_dims[32]
-    cdef ptrdiff_t input_size, output_size
+    cdef ptrdiff_t input_size, output_size, weight_bytes
 
     cdef Workspace take(self, bint training, ptrdiff_t rows)
     cdef int give_back(self, Workspace workspace, bint training) except -1

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
+from fastnn._core.kernels cimport chosen_table, core_cache, fnn, get_threads, parallel, real
 from fastnn._core.ops cimport (
     BAD_INDEX,
     DONE,
@@ -164,6 +164,7 @@ cdef class Engine:
         self.input_shape, self.output_shape, self.output = tuple(input_shape), tuple(output_shape), output
         self.wide = trainables.dtype == np.float64
         self.pools = [[], []]
+        self.weight_bytes = trainables.nbytes + fixed.nbytes
         self.input_axes, self.output_axes = len(input_shape), len(output_shape)
         self.input_size = self.output_size = 1
         for i, n in enumerate(input_shape):
@@ -202,6 +203,8 @@ cdef class Engine:
         run.training = run.adds = run.wants_input = run.penalizes = False
         run.penalty = 0
         run.forwards, run.threads = 0, get_threads()
+        # with less than half of the caches filled, they hold whatever share of the weights a thread reads
+        run.at_home = self.weight_bytes <= run.threads * core_cache() < 2 * self.weight_bytes
 
     # ---------------------------------------------------------------------------------------------------- passes
 
@@ -268,7 +271,7 @@ cdef class Engine:
     def chunk_rows(self) -> int:
         """How many rows inference takes at a time: a workspace that fits the second-level cache, if it may."""
         cdef ptrdiff_t rows = CHUNK_BYTES // (max(1, self.inference.planes) * (8 if self.wide else 4))
-        cdef bint large = self.trainables.nbytes + self.fixed.nbytes > LARGE_WEIGHTS
+        cdef bint large = self.weight_bytes > LARGE_WEIGHTS
         return max(LARGE_CHUNK if large else LEAST_CHUNK, min(1024, rows)) // ROUNDED * ROUNDED
 
     def call(self, x):

@@ -42,6 +42,7 @@ cdef extern from "fnn.h" nogil:
     int get_threads "fnn->get_threads"() noexcept
     int set_threads "fnn->set_threads"(int count) noexcept
     int default_threads "fnn->default_threads"() noexcept
+    ptrdiff_t core_cache "fnn->core_cache"() noexcept
     void *scratch "fnn->scratch"() noexcept
     uint64_t clock "fnn->clock"() noexcept
     const size_t FNN_SCRATCH_BYTES

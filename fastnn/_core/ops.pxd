@@ -57,6 +57,7 @@ cdef struct Run:
     void *fixed
     void *gradients               # of the trainables
     bint training, adds, wants_input
+    bint at_home                  # each core's cache holds its share of the weights from pass to pass
     bint penalizes                # penalties on outputs count: there is a loss that they are added to
     double penalty                # their sum so far
     uint64_t forwards             # training forwards so far

@@ -116,7 +116,7 @@ cdef int forward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef ptrdiff_t R = run.B * op.rows, r
     if op.kind == DENSE:
         if dense_forward(R, op.inputs, op.outputs, x, w, b, op.activation, op.parameters, kept if kept != NULL else y,
-                         y, run.training and op.w_trains, run.threads):
+                         y, run.at_home if R == 1 else run.training and op.w_trains, run.threads):
             return NO_MEMORY
     elif op.kind == ACTIVATE:
         activate(op.activation, R * op.inputs, x, y, op.parameters, run.threads)

@@ -28,7 +28,7 @@ cdef struct Product:
     ptrdiff_t c_row
     const void *bias           # the first link of each chain; NULL for zero
     bint accumulate            # the chains go on from what c holds
-    bint rows_at_home          # each thread wrote its share of b's rows last, as it does where it updates weights
+    bint rows_at_home          # each thread has its share of b's rows in its cache, from an update or the last pass
     int activation             # f; FNN_ACTIVATION_linear for none
     const double *parameters   # of f
     void *y                    # where f(C) goes: c itself, or a second array of c's shape

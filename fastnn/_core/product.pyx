@@ -92,22 +92,24 @@ cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, b
 
 # ------------------------------------------------------------------------------------------------------------- one row
 
-cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, const real *tag) noexcept nogil:
-    """C[0, j0:j1] where the rows of B lie in one piece each."""
+cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0, ptrdiff_t k1,
+                  const real *tag) noexcept nogil:
+    """C[0, j0:j1] over k0..k1 where the rows of B lie in one piece each."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_FLAT, tag)
     cdef ptrdiff_t depth = p.K if p.K * p.N * <ptrdiff_t>sizeof(real) <= ROW_BYTES else FNN_FLAT_DEPTH
     cdef real *c = <real *>p.c
     cdef const real *init
     cdef ptrdiff_t j, k, q, t, init_row
-    for q in range(pieces(p.K, depth) if p.K else 1):
-        k = q * depth
+    for q in range(pieces(k1 - k0, depth) if k1 > k0 else 1):
+        k = k0 + q * depth
         for t in range(pieces(j1 - j0, shape.columns)):
             j = j0 + t * shape.columns
             init = first_link(p, 0, j, k > 0, c, &init_row)
-            fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), least(depth, p.K - k),
+            fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), least(depth, k1 - k),
                      <const real *>p.a + k * p.a_k, 0, p.a_k, <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init,
                      init_row, 0, 0)
-    activate_rows(p, 0, 1, j0, j1, c)
+    if k1 == p.K:
+        activate_rows(p, 0, 1, j0, j1, c)
 
 
 # ------------------------------------------------------------------------------------------------------ narrow outputs
@@ -254,10 +256,11 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
 
 cdef enum Way:
     ROW
+    ROW_IN_STAGES
     NARROW_ROWS
     BLOCKS_OF_ROWS
     BLOCKS_OF_COLUMNS
-    STAGES
+    BLOCKS_IN_STAGES
 
 
 cdef struct Split:
@@ -272,14 +275,18 @@ cdef struct Split:
 
 
 cdef int run_stage(Split *split, int64_t index, const real *tag) noexcept nogil:
-    """One stage of the chains of a block of rows: they go on from where the stage before left them."""
+    """One stage of the chains of a block of rows, or of columns where there is one row: they go on from where the stage
+    before left them."""
     cdef const Product *p = split.product
     cdef ptrdiff_t stage = index // split.units, i = index % split.units * split.unit
-    cdef int status
+    cdef ptrdiff_t k0 = start(p.K, split.stages, stage), k1 = start(p.K, split.stages, stage + 1)
+    cdef int status = 0
     if stage > 0:
         await_done(&split.done[index - split.units])
-    status = blocks(p, i, least(i + split.unit, p.M), 0, p.N, start(p.K, split.stages, stage),
-                    start(p.K, split.stages, stage + 1), tag)
+    if split.way == ROW_IN_STAGES:
+        one_row(p, i, least(i + split.unit, p.N), k0, k1, tag)
+    else:
+        status = blocks(p, i, least(i + split.unit, p.M), 0, p.N, k0, k1, tag)
     tell(&split.done[index])
     return status
 
@@ -289,17 +296,21 @@ cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
     cdef bint rows = split.way == BLOCKS_OF_ROWS or split.way == NARROW_ROWS
     cdef ptrdiff_t begin = start(split.units, split.parts, index) * split.unit
     cdef ptrdiff_t end = least(start(split.units, split.parts, index + 1) * split.unit, p.M if rows else p.N)
+    cdef ptrdiff_t i
     cdef int status = 0
-    if split.way == STAGES:
-        status = run_stage(split, index, tag)
-    elif split.way == ROW:
-        one_row(p, begin, end, tag)
+    if split.way == ROW:
+        one_row(p, begin, end, 0, p.K, tag)
+    elif split.way == ROW_IN_STAGES:  # a whole stage: who helped out would have other rows of B in his cache
+        for i in range(split.units):
+            status |= run_stage(split, index * split.units + i, tag)
     elif split.way == NARROW_ROWS:
         status = narrow(p, begin, end, tag)
     elif split.way == BLOCKS_OF_ROWS:
         status = blocks(p, begin, end, 0, p.N, 0, p.K, tag)
-    else:
+    elif split.way == BLOCKS_OF_COLUMNS:
         status = blocks(p, 0, p.M, begin, end, 0, p.K, tag)
+    else:
+        status = run_stage(split, index, tag)
     split.status[index] = status
 
 
@@ -324,11 +335,22 @@ cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_nu
     return count
 
 
+cdef ptrdiff_t columns_in_stages(const Product *p, int threads, const fnn_tile_numbers *flat) noexcept nogil:
+    """The same of the columns of one row. Cut by columns a thread reads the same part of every row, which falls into the
+    same part of the cache's sets where the rows are a power of two apart."""
+    cdef ptrdiff_t count = pieces(p.N, flat.columns)
+    count = pieces(count, pieces(count, MOST_BLOCKS))
+    if not p.rows_at_home or threads > MOST_STAGES or count < 2 * (threads - 1) or p.K < STAGE_ROWS * threads:
+        return 0
+    return count
+
+
 cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef bint one = p.M == 1 and p.b_column == 1
     cdef bint thin = not one and is_narrow(p, &shape, sizeof(real))
-    cdef ptrdiff_t rows, columns, most = 1, staged, i
+    cdef fnn_tile_numbers flat
+    cdef ptrdiff_t rows, columns, most = 1, staged = 0, i
     cdef int status = 0
     cdef Split split
     if p.M == 0 or p.N == 0:
@@ -337,18 +359,23 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         most = p.K * p.N * <ptrdiff_t>sizeof(real) // LEAST_BYTES if one else p.M * p.N * p.K // LEAST_WORK
     if most <= 1:
         if one:
-            one_row(p, 0, p.N, tag)
+            one_row(p, 0, p.N, 0, p.K, tag)
             return 0
         return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, 0, p.K, tag)
     split.product = p
     rows, columns = pieces(p.M, shape.rows), pieces(p.N, shape.columns)
-    staged = 0 if one or thin else blocks_in_stages(p, threads, &shape, sizeof(real))
     if one:
-        split.way, split.unit, split.units = ROW, shape.columns, columns
-    elif staged:
-        split.way, split.unit, split.stages = STAGES, pieces(p.M, staged), threads
-        split.units = pieces(p.M, split.unit)
+        flat = fnn_tile_shape(FNN_TILE_FLAT, tag)
+        staged = columns_in_stages(p, threads, &flat)
+    elif not thin:
+        staged = blocks_in_stages(p, threads, &shape, sizeof(real))
+    if staged:
+        split.way, split.stages = ROW_IN_STAGES if one else BLOCKS_IN_STAGES, threads
+        split.unit = rounded(pieces(p.N, staged), shape.columns) if one else pieces(p.M, staged)
+        split.units = pieces(p.N if one else p.M, split.unit)
         memset(split.done, 0, sizeof(split.done))
+    elif one:
+        split.way, split.unit, split.units = ROW, shape.columns, columns
     elif thin:
         split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
     elif rows >= 4 * threads and (p.M > p.N or p.M == p.N >= 2 * p.K):
@@ -358,10 +385,12 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
         split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
     else:
         split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    if staged:
+    if one:  # each part is memory read in order: no more of them than threads
+        split.parts = threads if staged else least(split.units, least(most, threads))
+    elif staged:
         split.parts = split.units * threads
-    else:  # of one row each part is memory read in order: no more of them than threads
-        split.parts = least(split.units, least(most, least(MOST_PARTS, threads if one else PARTS_A_THREAD * threads)))
+    else:
+        split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
     if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
