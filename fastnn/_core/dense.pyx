@@ -17,8 +17,8 @@ cdef int dense_forward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, con
                        int activation, const double *parameters, real *z, real *y, bint at_home,
                        int threads) noexcept nogil:
     """z[B,O] = bias[O] + x[B,I] w[I,O] and y[B,O] = f(z), a block at a time. bias may be NULL; z may be y, where
-    backward reads the output only; `at_home`: each thread has its rows of w in its cache. Returns -1 when there was no memory
-    for the product's scratch."""
+    backward reads the output only; `at_home`: each thread has its rows of w in its cache. Returns -1 when there was no
+    memory for the product's scratch."""
     cdef Product p
     p.M, p.N, p.K = B, O, I
     p.a, p.a_row, p.a_k = x, I, 1

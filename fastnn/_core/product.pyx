@@ -336,8 +336,8 @@ cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_nu
 
 
 cdef ptrdiff_t columns_in_stages(const Product *p, int threads, const fnn_tile_numbers *flat) noexcept nogil:
-    """The same of the columns of one row. Cut by columns a thread reads the same part of every row, which falls into the
-    same part of the cache's sets where the rows are a power of two apart."""
+    """The same of the columns of one row. Cut by columns a thread reads the same part of every row, which falls into a
+    part of the cache's sets where the rows are a power of two apart."""
     cdef ptrdiff_t count = pieces(p.N, flat.columns)
     count = pieces(count, pieces(count, MOST_BLOCKS))
     if not p.rows_at_home or threads > MOST_STAGES or count < 2 * (threads - 1) or p.K < STAGE_ROWS * threads:
