@@ -335,22 +335,54 @@ cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_nu
     return count
 
 
-cdef ptrdiff_t columns_in_stages(const Product *p, int threads, const fnn_tile_numbers *flat) noexcept nogil:
-    """The same of the columns of one row. Cut by columns a thread reads the same part of every row, which falls into a
-    part of the cache's sets where the rows are a power of two apart."""
+cdef void cut_row(Split *split, int threads, ptrdiff_t most, const real *tag) noexcept nogil:
+    """The columns of one row. Each part is memory read in order: no more of them than threads.
+
+    Cut by columns a thread reads the same part of every row of B, which falls into a part of the cache's sets where the
+    rows are a power of two apart; in stages, whole rows."""
+    cdef const Product *p = split.product
+    cdef fnn_tile_numbers flat = fnn_tile_shape(FNN_TILE_FLAT, tag)
     cdef ptrdiff_t count = pieces(p.N, flat.columns)
     count = pieces(count, pieces(count, MOST_BLOCKS))
-    if not p.rows_at_home or threads > MOST_STAGES or count < 2 * (threads - 1) or p.K < STAGE_ROWS * threads:
-        return 0
-    return count
+    if p.rows_at_home and threads <= MOST_STAGES and count >= 2 * (threads - 1) and p.K >= STAGE_ROWS * threads:
+        split.way, split.unit = ROW_IN_STAGES, rounded(pieces(p.N, count), 2 * flat.vector)
+        split.stages = split.parts = threads
+        memset(split.done, 0, sizeof(split.done))
+    else:
+        split.way, split.unit = ROW, 2 * flat.vector
+        split.parts = least(pieces(p.N, split.unit), least(most, threads))
+    split.units = pieces(p.N, split.unit)
+
+
+cdef void cut(Split *split, int threads, ptrdiff_t most, bint thin, const fnn_tile_numbers *shape,
+              const real *tag) noexcept nogil:
+    """Any other product."""
+    cdef const Product *p = split.product
+    cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns)
+    cdef ptrdiff_t staged = 0 if thin else blocks_in_stages(p, threads, shape, sizeof(real))
+    if staged:
+        split.way, split.unit, split.stages = BLOCKS_IN_STAGES, pieces(p.M, staged), threads
+        split.units = pieces(p.M, split.unit)
+        split.parts = split.units * threads
+        memset(split.done, 0, sizeof(split.done))
+        return
+    if thin:
+        split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
+    elif rows >= 4 * threads and (p.M > p.N or p.M == p.N >= 2 * p.K):
+        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
+    elif columns >= rows or columns >= 4 * threads or (
+            p.N > p.M and pieces(columns, threads) * rows <= pieces(rows, threads) * columns):
+        split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
+    else:
+        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
+    split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
 
 
 cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil:
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef bint one = p.M == 1 and p.b_column == 1
     cdef bint thin = not one and is_narrow(p, &shape, sizeof(real))
-    cdef fnn_tile_numbers flat
-    cdef ptrdiff_t rows, columns, most = 1, staged = 0, i
+    cdef ptrdiff_t most = 1, i
     cdef int status = 0
     cdef Split split
     if p.M == 0 or p.N == 0:
@@ -363,34 +395,10 @@ cdef int multiply(const Product *p, int threads, const real *tag) noexcept nogil
             return 0
         return narrow(p, 0, p.M, tag) if thin else blocks(p, 0, p.M, 0, p.N, 0, p.K, tag)
     split.product = p
-    rows, columns = pieces(p.M, shape.rows), pieces(p.N, shape.columns)
     if one:
-        flat = fnn_tile_shape(FNN_TILE_FLAT, tag)
-        staged = columns_in_stages(p, threads, &flat)
-    elif not thin:
-        staged = blocks_in_stages(p, threads, &shape, sizeof(real))
-    if staged:
-        split.way, split.stages = ROW_IN_STAGES if one else BLOCKS_IN_STAGES, threads
-        split.unit = rounded(pieces(p.N, staged), shape.columns) if one else pieces(p.M, staged)
-        split.units = pieces(p.N if one else p.M, split.unit)
-        memset(split.done, 0, sizeof(split.done))
-    elif one:
-        split.way, split.unit, split.units = ROW, shape.columns, columns
-    elif thin:
-        split.way, split.unit, split.units = NARROW_ROWS, shape.columns, pieces(p.M, shape.columns)
-    elif rows >= 4 * threads and (p.M > p.N or p.M == p.N >= 2 * p.K):
-        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    elif columns >= rows or columns >= 4 * threads or (
-            p.N > p.M and pieces(columns, threads) * rows <= pieces(rows, threads) * columns):
-        split.way, split.unit, split.units = BLOCKS_OF_COLUMNS, shape.columns, columns
+        cut_row(&split, threads, most, tag)
     else:
-        split.way, split.unit, split.units = BLOCKS_OF_ROWS, shape.rows, rows
-    if one:  # each part is memory read in order: no more of them than threads
-        split.parts = threads if staged else least(split.units, least(most, threads))
-    elif staged:
-        split.parts = split.units * threads
-    else:
-        split.parts = least(split.units, least(most, least(MOST_PARTS, PARTS_A_THREAD * threads)))
+        cut(&split, threads, most, thin, &shape, tag)
     if real is float:
         parallel(part_float, &split, split.parts, threads)
     else:
