@@ -44,7 +44,7 @@ void fnn_await(const int *done);
    affinity, its cgroup's quota and the number of physical fast cores. At least 1. */
 int fnn_default_threads(void);
 
-/* Bytes of the largest cache that a core has to itself; 1 MB where the system does not say. */
+/* Bytes of a core's second-level cache; 1 MB where the system does not say. */
 ptrdiff_t fnn_core_cache(void);
 
 /* The count that fastnn's own work uses; set to 0 for the default. fnn_set_threads returns the former count. */

@@ -143,22 +143,18 @@ def test_a_row_alone_has_the_bits_it_has_in_a_batch(dtype, columns, transposed):
 @pytest.mark.parametrize(
     "shape", [(1, 5000, 300), (400, 10, 500), (300, 200, 100), (256, 256, 80), (70, 900, 70), (2000, 33, 64)]
 )
-def test_bits_do_not_depend_on_threads(dtype, shape):
+def test_bits_do_not_depend_on_threads(with_threads, dtype, shape):
     rng = np.random.default_rng(6)
-    before = fastnn.get_num_threads()
-    try:
-        for transposed in ("", "a", "b"):
-            a, b = operands(rng, *shape, dtype, transposed)
-            results = []
-            for threads in (1, 2, 3, 7):
-                fastnn.set_num_threads(threads)
-                out = np.full(shape[:2], np.nan, dtype)
-                product.matmul(a, b, out)
-                results.append(out)
-            for out in results[1:]:
-                assert np.array_equal(out, results[0])
-    finally:
-        fastnn.set_num_threads(before)
+    for transposed in ("", "a", "b"):
+        a, b = operands(rng, *shape, dtype, transposed)
+        results = []
+        for threads in (1, 2, 3, 7):
+            with_threads(threads)
+            out = np.full(shape[:2], np.nan, dtype)
+            product.matmul(a, b, out)
+            results.append(out)
+        for out in results[1:]:
+            assert np.array_equal(out, results[0])
 
 
 DIGEST = """

@@ -51,6 +51,11 @@ cdef inline ptrdiff_t pieces(ptrdiff_t whole, ptrdiff_t most) noexcept nogil:
     return (whole + most - 1) // most if whole > most else whole > 0
 
 
+cdef inline ptrdiff_t evened(ptrdiff_t whole, ptrdiff_t most) noexcept nogil:
+    """The size of the pieces where they are as few as that, and as equal as can be."""
+    return pieces(whole, pieces(whole, most))
+
+
 cdef inline ptrdiff_t rounded(ptrdiff_t n, ptrdiff_t power_of_two) noexcept nogil:
     """n up to the next multiple."""
     return (n + power_of_two - 1) & -power_of_two
@@ -230,7 +235,7 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     if i1 - i0 > rows:  # whole tiles
         rows = rows // shape.rows * shape.rows
     if columns * (depth + 1) * size > B_BYTES:
-        columns = rounded(pieces(j1 - j0, pieces(j1 - j0, B_BYTES // size // (depth + 1) // width * width)), width)
+        columns = rounded(evened(j1 - j0, B_BYTES // size // (depth + 1) // width * width), width)
     if with_a or with_b:
         room = <real *>scratch()
         if room == NULL:
@@ -325,8 +330,7 @@ cdef void part_double(void *context, int64_t index, int worker) noexcept nogil:
 cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_numbers *shape,
                                 ptrdiff_t size) noexcept nogil:
     """How many blocks of rows go through stages, one for each thread; 0 where columns or rows are better."""
-    cdef ptrdiff_t count = pieces(p.M, shape.rows)
-    count = pieces(count, pieces(count, MOST_BLOCKS))
+    cdef ptrdiff_t count = evened(pieces(p.M, shape.rows), MOST_BLOCKS)
     if (
         not p.rows_at_home or threads > MOST_STAGES or count < BLOCKS_A_STAGE * (threads - 1) or p.N < p.M
         or p.K < STAGE_ROWS * threads or p.K * p.N * size > HOME_BYTES or packs_b(p, p.M, shape, size)
@@ -342,8 +346,7 @@ cdef void cut_row(Split *split, int threads, ptrdiff_t most, const real *tag) no
     rows are a power of two apart; in stages, whole rows."""
     cdef const Product *p = split.product
     cdef fnn_tile_numbers flat = fnn_tile_shape(FNN_TILE_FLAT, tag)
-    cdef ptrdiff_t count = pieces(p.N, flat.columns)
-    count = pieces(count, pieces(count, MOST_BLOCKS))
+    cdef ptrdiff_t count = evened(pieces(p.N, flat.columns), MOST_BLOCKS)
     if p.rows_at_home and threads <= MOST_STAGES and count >= 2 * (threads - 1) and p.K >= STAGE_ROWS * threads:
         split.way, split.unit = ROW_IN_STAGES, rounded(pieces(p.N, count), 2 * flat.vector)
         split.stages = split.parts = threads
