@@ -82,8 +82,8 @@ def backward_of(name: str, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> Call
     xy = x if row.reads == "X" else y
     if row.rowwise:
         return lambda: core.row_derivative(row.kind, xy, dy, np.empty_like(x))
-    flat, flat_dy, parameters = xy.reshape(-1), dy.reshape(-1), row.values()
-    return lambda: core.derivative(row.kind, flat, flat_dy, np.empty_like(flat), parameters)
+    parameters = row.values()
+    return lambda: core.derivative(row.kind, xy, dy, np.empty_like(xy), parameters)
 
 
 def compare(name: str, x: np.ndarray, rounds: int) -> None:

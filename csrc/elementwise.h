@@ -79,19 +79,20 @@ FNN_INLINE vreal gelu_tanh_slope_of(vreal x)
     return v_fma(v_mul(v_mul(t, v_set((real)(3 * GELU_K))), x), x, v_add(s, t));
 }
 
+#define DENSITY_TOP 0.398942280401432677939946059934382 /* 1 / sqrt(2 pi) */
 /* x Phi(x) = max(x, 0) - |x| Phi(-|x|), but -inf times 0 is NaN, as is x - x */
 FNN_INLINE vreal gelu_of(vreal x)
 {
     const vreal t = v_abs_atmost(x, v_set(TAIL_END));
-    const vreal tail = tail_times(t, v_mul(t, normal_density_scaled(t)));
+    const vreal tail = tail_times(t, v_mul(t, bell_scaled(t)));
     return v_fnma(tail, v_set((real)EXP_UNSCALE), v_ramp(x));
 }
 /* Phi(x) + x phi(x): v = Phi(-|x|) - |x| phi(x) where x < 0, and 1 - v elsewhere; an infinity times 0 is NaN, as x - x */
 FNN_INLINE vreal gelu_slope_of(vreal x)
 {
-    const vreal t = v_abs_atmost(x, v_set(TAIL_END)), density = normal_density_scaled(t);
-    const vreal phi = v_mul(density, v_set((real)0.398942280401432677939946059934382)); /* 1 / sqrt(2 pi) */
-    const vreal v = v_mul(v_fnma(t, phi, tail_times(t, density)), v_set((real)EXP_UNSCALE));
+    const vreal t = v_abs_atmost(x, v_set(TAIL_END)), bell = bell_scaled(t), top = v_set((real)DENSITY_TOP);
+    const vreal phi = v_mul(bell, v_fma(v_mul(t, t), v_set((real)(DENSITY_TOP * BELL_EXCESS)), top));
+    const vreal v = v_mul(v_fnma(t, phi, tail_times(t, bell)), v_set((real)EXP_UNSCALE));
     return v_add(v_select(v_lt(x, v_zero()), v, v_sub(v_set(1), v)), v_sub(x, x));
 }
 

@@ -17,8 +17,8 @@
      0x1.5405b2p-8f, -0x1.a3f706p-11f, 0x1.496a42p-14f}
 #define TANH_F {-0x1.555556p-2f, 0x1.1110eap-3f, -0x1.ba08c8p-5f, 0x1.64a996p-6f, -0x1.116acap-7f, 0x1.2c869ep-9f}
 #define BELL_F {0x1p+64f, -0x1.000024p+63f, 0x1.fffe3cp+60f, -0x1.55543cp+58f, 0x1.57422cp+55f, -0x1.129736p+52f}
-#define TAIL_P_F {0x1.af4bap+3f, 0x1.2850dcp+3f, 0x1.79f36ep+1f, 0x1.984222p-2f, 0x1.52c99ep-18f}
-#define TAIL_Q_F {0x1.af4ba4p+4f, 0x1.4037d6p+5f, 0x1.85dd7ep+4f, 0x1.d8d774p+2f, 0x1p+0f}
+#define TAIL_P_F {-0x1.93d41ep+17f, -0x1.09defp+17f, -0x1.4a9614p+15f, -0x1.5630dap+12f}
+#define TAIL_Q_F {-0x1.93d42p+18f, -0x1.2609fp+19f, -0x1.5df76p+18f, -0x1.9cecfep+16f, -0x1.ad9adap+13f, 0x1p+0f}
 #define EXP_D                                                                                                          \
     {0x1p-1,                                                                                                           \
      0x1.5555555555559p-3,                                                                                             \
@@ -57,13 +57,13 @@
      -0x1.af7a682d151e1p+475,                                                                                          \
      0x1.1fa44b38d20f8p+471}
 #define TAIL_P_D                                                                                                       \
-    {0x1.b060ae8761927p+19, 0x1.66213489f0dfp+20,  0x1.261675bd4e45fp+20, 0x1.35630409967a4p+19,                       \
-     0x1.c97a9ff52267dp+17, 0x1.ee7eb8c934969p+15, 0x1.8b2dd5bd8c697p+13, 0x1.cdb14612fa75ep+10,                       \
-     0x1.7acc05d0ee2e5p+7,  0x1.8cf63a53a557bp+3,  0x1.9884533d43c61p-2}
+    {-0x1.ff583cfec6bb6p+25, -0x1.80add34f809b8p+26, -0x1.1f45de0d00a04p+26, -0x1.109d4678e9bb5p+25,                   \
+     -0x1.664c1092f963ap+23, -0x1.5071ed70dde38p+21, -0x1.c2cea5f8f3aefp+18, -0x1.a01526e942bb4p+15,                   \
+     -0x1.e1231efc2e0adp+11, -0x1.071b11bff1493p+7,  0x1.9884532d7effep-2}
 #define TAIL_Q_D                                                                                                       \
-    {0x1.b060ae8761927p+20, 0x1.094fccd80ac7fp+22, 0x1.30af4dfee1ddp+22,  0x1.b1160dfda720ep+21,                       \
-     0x1.a84f2f42b987cp+20, 0x1.2db3892f46c84p+19, 0x1.3ecc7578563fbp+17, 0x1.f6ab93d1ce32p+14,                        \
-     0x1.23442b175670fp+12, 0x1.dbc06830f0a77p+8,  0x1.f18493272620dp+4,  0x1p+0}
+    {-0x1.ff583cfec6bb6p+26, -0x1.265687c6ef9dfp+28, -0x1.3a90edc26ec99p+28, -0x1.9bf16e25b63e2p+27,                   \
+     -0x1.6f0534ca8ca54p+26, -0x1.d26ba66f1e064p+24, -0x1.adc77c2e17457p+22, -0x1.1cdb883b552d6p+20,                   \
+     -0x1.05629a7fd0e2ap+17, -0x1.2d7a0db6e558ap+13, -0x1.49c10f875a64ap+8,  0x1p+0}
 
 #if FNN_DOUBLE
 #define FIT(name) name##_D
@@ -71,9 +71,9 @@
 #define LN2_LO 0x1.cf79abc9e3b3ap-40
 #define LOG2E 0x1.71547652b82fep+0
 #define SQRT2 0x1.6a09e667f3bcdp+0
-#define STEP 0x1.62e42fefa38p+0            /* 2 ln 2 to so few bits that k STEP is exact */
-#define STEP_EXCESS -0x1.6537bb174bf03p-44 /* STEP / (2 ln 2) - 1 */
-#define EXP_UNSCALE 0x1p-512               /* exp_scaled's factor, undone */
+#define STEP 0x1.62e42fefa38p+0           /* 2 ln 2 to so few bits that k STEP is exact */
+#define BELL_EXCESS 0x1.6537bb174c0f6p-45 /* ln 2 / STEP - 1/2 */
+#define EXP_UNSCALE 0x1p-512              /* exp_scaled's factor, undone */
 #define EXP_SCALE_BITS 512
 #define EXP_LOWEST -1063.8      /* e^x is 0, and so is exp_scaled(x) */
 #define EXP_LOW -746            /* e^x is 0 */
@@ -91,7 +91,7 @@
 #define LOG2E 0x1.715476p+0f
 #define SQRT2 0x1.6a09e6p+0f
 #define STEP 0x1.62e4p+0f
-#define STEP_EXCESS -0x1.14a0eep-19f
+#define BELL_EXCESS 0x1.14a114p-20f
 #define EXP_UNSCALE 0x1p-64f
 #define EXP_SCALE_BITS 64
 #define EXP_LOWEST -132.3f
@@ -354,34 +354,36 @@ FNN_INLINE vreal v_exact_square(vreal t, vreal *excess)
 #endif
 }
 
-/* e^(t^2 / 2) Phi(-t) a for t >= 0, Phi the normal distribution */
+/* 2^(t^2 / STEP) Phi(-t) a for t >= 0, Phi the normal distribution */
 FNN_INLINE vreal tail_times(vreal t, vreal a) { return v_div(v_mul(V_FIT(t, tail_above), a), V_FIT(t, tail_below)); }
 
-/* e^(-t^2 / 2) 2^EXP_SCALE_BITS = 2^-k fit(R) for 0 <= t <= TAIL_END, where t^2 STEP / (2 ln 2) = k STEP + R and
-   fit(R) = 2^(EXP_SCALE_BITS - R / STEP): k STEP is exact, and so is t^2 - k STEP but for one rounding, however large t is */
-FNN_INLINE vreal normal_density_scaled(vreal t)
+/* 2^(-t^2 / STEP) 2^EXP_SCALE_BITS = 2^-k fit(R) for 0 <= t <= TAIL_END, where t^2 = k STEP + R and
+   fit(R) = 2^(EXP_SCALE_BITS - R / STEP). k STEP is exact, and so is R but for one rounding, however large t is.
+   e^(-t^2 / 2) is e^(BELL_EXCESS t^2) times as much, which the tail's fit takes into account. */
+FNN_INLINE vreal bell_scaled(vreal t)
 {
     const vreal magic = v_set(FNN_MAGIC);
 #if FNN_HAS_FMA
     const vreal square = v_mul(t, t), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic);
-    const vreal rest = v_fma(t, t, v_fnma(sum, v_set(STEP), v_set(FNN_MAGIC * STEP)));
+    const vreal R = v_fma(t, t, v_fnma(sum, v_set(STEP), v_set(FNN_MAGIC * STEP)));
 #else
     vreal excess;
     const vreal square = v_exact_square(t, &excess), sum = v_fma(square, v_set((real)(LOG2E / 2)), magic);
-    const vreal rest = v_sub(v_sub(square, v_mul(v_sub(sum, magic), v_set(STEP))), excess);
+    const vreal R = v_sub(v_sub(square, v_mul(v_sub(sum, magic), v_set(STEP))), excess);
 #endif
-    const vreal R = v_fma(square, v_set(STEP_EXCESS), rest);
     return v_real(i_sub(v_bits(V_FIT(R, bell_fit)), i_shl(v_bits(sum), FNN_MANTISSA)));
 }
 
-/* erf x: x + x fit(x^2) inside -1..1, and 1 - 2 Phi(-sqrt(2) |x|) outside   (1.27, 1.44 ULP) */
+/* erf x: x + x fit(x^2) inside -1..1, and 1 - 2 Phi(-sqrt(2) |x|) outside   (1.47, 1.60 ULP) */
 FNN_INLINE vreal v_erf(vreal x)
 {
     const vreal inside = v_fma(x, V_FIT(v_mul(x, x), erf_fit), x);
     const vreal t = v_atmost(v_abs(x), 6); /* where it is 1 */
     vreal excess;
     const vreal square = v_exact_square(t, &excess);
-    const vreal e = v_mul(exp_scaled_sum(v_neg(square), excess), v_set((real)(2 * EXP_UNSCALE)));
+    const vreal twice = v_set((real)(2 * EXP_UNSCALE)); /* less what the bell at sqrt(2) t has too little */
+    const vreal factor = v_fma(square, v_set((real)(-4 * EXP_UNSCALE * BELL_EXCESS)), twice);
+    const vreal e = v_mul(exp_scaled_sum(v_neg(square), excess), factor);
     const vreal outside = v_sub(v_set(1), tail_times(v_mul(t, v_set((real)SQRT2)), e));
     return v_select(v_lt(v_abs(x), v_set(1)), inside, v_copysign(outside, x));
 }

@@ -50,11 +50,8 @@ def inputs(value: Any, name: str, shape: Shape | None, model: str) -> Array:
 
 def check_finite(array: Array, name: str) -> None:
     """Refuse NaN and infinity."""
-    if array.dtype.kind != "f" or not array.size:
-        return
-    if array.flags.c_contiguous and array.flags.aligned and _core.all_finite(array.reshape(-1)):
-        return
-    _validate.finite(array, name)
+    if array.dtype.kind == "f":
+        _validate.finite(array, name)
 
 
 def precision(array: Array, dtype: np.dtype[Any]) -> Array:

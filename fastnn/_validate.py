@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core.batches import all_finite
+
 FloatArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -53,6 +55,10 @@ def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatArray:
     """A C-contiguous and aligned float32 or float64 array. With no dtype asked for, float32 and float64 stay what they
     are, float16 becomes float32, and everything else float64."""
+    plain = type(value) is np.ndarray and value.dtype in FLOATS and value.flags.carray
+    if plain and (dtype is None or value.dtype == dtype):  # as most calls have it
+        asked: FloatArray = value
+        return asked
     array = numbers(value, name)
     if dtype is None:
         native = array.dtype.newbyteorder("=")
@@ -74,6 +80,8 @@ def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
 
 def finite(array: FloatArray, name: str) -> None:
     """Refuse NaN and infinity, naming the first place."""
+    if array.dtype in FLOATS and array.flags.c_contiguous and array.flags.aligned and all_finite(array.reshape(-1)):
+        return
     good = np.isfinite(array)
     if not good.all():
         where = tuple(int(i) for i in np.argwhere(~good)[0])
@@ -94,7 +102,9 @@ def same_shape(array: npt.NDArray[Any], name: str, like: npt.NDArray[Any], like_
 
 def whole_numbers(array: npt.NDArray[Any], name: str) -> None:
     """Refuse class labels with a fraction, and NaN and infinity."""
-    wrong = ~np.isfinite(array) | (array != np.floor(array)) if array.dtype.kind == "f" else np.zeros(0, bool)
+    if array.dtype.kind != "f":
+        return
+    wrong = ~np.isfinite(array) | (array != np.floor(array))
     if wrong.any():
         raise ValueError(f"{name}: class labels must be whole numbers, got {array[wrong].flat[0]!r}")
 

@@ -42,6 +42,8 @@ class Parameter(NamedTuple):
 
     def check(self, value: Any) -> float:
         """The number, or an error that names it."""
+        if value is self.default:
+            return self.default
         if self.bound == ">=0":
             return _validate.number(value, self.name, minimum=0)
         if self.bound == ">0":
@@ -107,7 +109,7 @@ def _apply(row: Row, x: Any, parameters: npt.NDArray[np.float64], out: Any) -> F
     """f of every element."""
     x = _validate.floats(x, "x")
     y = _result(x, out)
-    _core.forward(row.kind, x.reshape(-1), y.reshape(-1), parameters)
+    _core.forward(row.kind, x, y, parameters)
     return y
 
 
@@ -118,9 +120,10 @@ def _example(row: Row, function: Function) -> str:
 
 def _with_parameters(row: Row) -> Function:
     """The function of a row: its signature names the row's parameters, so that it is written out and compiled."""
-    options = "".join(f", {p.name}={p.default!r}" for p in row.parameters)
+    options = "".join(f", {p.name}={p.name}_" for p in row.parameters)
     names = ", ".join(p.name for p in row.parameters)
-    scope: dict[str, Any] = {"__name__": __name__, "apply": _apply, "row": row, "values": row.values, "inf": math.inf}
+    scope: dict[str, Any] = {"__name__": __name__, "apply": _apply, "row": row, "values": row.values}
+    scope.update({f"{p.name}_": p.default for p in row.parameters})
     exec(f"def {row.name}(x{options}, *, out=None):\n    return apply(row, x, values({names}), out)", scope)
     function: Function = scope[row.name]
     return function
@@ -236,8 +239,7 @@ def _apply_rows(row: Row, x: Any, axis: Any, out: Any) -> FloatArray:
             raise ValueError(f"x: glu cuts axis {axis} into halves, but its length is {length}; it must be even")
     if not halved and _axes(axis, x.ndim) == (x.ndim - 1,):  # straight into place
         y = _result(x, out)
-        shape = (math.prod(x.shape[:-1]), x.shape[-1])
-        _core.row_forward(row.kind, x.reshape(shape), y.reshape(shape))
+        _core.row_forward(row.kind, x, y)
         return y
 
     def forward(rows: FloatArray) -> FloatArray:
@@ -343,8 +345,7 @@ def _derivative(row: Row, parameters: npt.NDArray[np.float64]) -> Function:
         x = _validate.floats(x, "x")
         dx = _ones(x, dy)
         xy = _apply(row, x, parameters, None) if row.reads == "Y" else x
-        flat = dx.reshape(-1)
-        _core.derivative(row.kind, xy.reshape(-1), flat, flat, parameters)
+        _core.derivative(row.kind, xy, dx, dx, parameters)
         return dx
 
     return slope

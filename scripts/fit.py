@@ -138,7 +138,7 @@ FITS = [
     # tanh(x) = x + x^3 TANH(x^2), |x| < 5/8; the error is relative to tanh(x) - x
     Fit("TANH", mpf(0), mpf("0.390625"), lambda z: odd(z, mp.tanh), lambda z: -1 / odd(z, mp.tanh), (5, 11)),
 ]  # fmt: skip
-TAIL_DEGREES, TAIL_ENDS = ((4, 4), (10, 11)), (mpf("14.8"), mpf("39.5"))
+TAIL_DEGREES, TAIL_ENDS = ((3, 5), (10, 11)), (mpf("14.8"), mpf("39.5"))
 STEP_BITS, SCALE_BITS, BELL_DEGREES = (16, 41), (64, 512), (4, 11)
 
 
@@ -157,10 +157,10 @@ def bell(double: bool) -> Vector:
 
 
 def normal_tail(double: bool) -> tuple[Vector, Vector]:
-    """TAIL_P / TAIL_Q = e^(t^2 / 2) Phi(-t) on 0 <= t <= the end, where Phi(-t) is below the smallest number."""
+    """TAIL_P / TAIL_Q = 2^(t^2 / STEP) Phi(-t) on 0 <= t <= the end, where Phi(-t) is below the smallest number."""
     end = TAIL_ENDS[double]
     points = [2 * u / (1 - u) for u in chebyshev(mpf(0), end / (2 + end), POINTS)]
-    values = [mp.exp(t * t / 2) * mp.ncdf(-t) for t in points]
+    values = [mpf(2) ** (t * t / step(double)) * mp.ncdf(-t) for t in points]
     above, below = rational(points, values, TAIL_DEGREES[double], 53 if double else 24)
     error = max(
         abs(1 - mp.polyval(above[::-1], t) / mp.polyval(below[::-1], t) / v)
@@ -181,9 +181,9 @@ def constants() -> Iterator[str]:
         above, below = normal_tail(double)
         yield c_table(f"TAIL_P_{kind}", above, double)
         yield c_table(f"TAIL_Q_{kind}", below, double)
-        excess = rounded(step(double) / (2 * mp.log(2)) - 1, 53 if double else 24)
+        excess = rounded(mp.log(2) / step(double) - mpf("0.5"), 53 if double else 24)
         yield f"#define STEP {c_number(step(double), double)}"
-        yield f"#define STEP_EXCESS {c_number(excess, double)}"
+        yield f"#define BELL_EXCESS {c_number(excess, double)}"
 
 
 def c_number(x: mpf, double: bool) -> str:

@@ -3,11 +3,13 @@
 Arrays are cut into chunks of one size, whatever the number of threads, and no sum goes across chunks.
 """
 
+cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.kernels cimport chosen_table, fnn, fnn_activation_row, get_threads, parallel, real
 
+cnp.import_array()
 fnn = chosen_table()
 
 cdef enum:
@@ -161,32 +163,64 @@ ROW_ROWS = [row_of(&fnn.row_activation_rows[i]) for i in range(FNN_ROW_ACTIVATIO
 MATHS = FNN_MATH_NAMES.decode().split()
 
 
-def forward(int kind, const real[::1] x, real[::1] y, const double[::1] parameters):
-    """y = f(x); y may be x."""
-    if x.shape[0]:
-        with nogil:
-            activate(kind, x.shape[0], &x[0], &y[0], &parameters[0], get_threads())
+def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const double[::1] parameters):
+    """y = f(x), contiguous arrays of one shape and precision; y may be x. Arrays as they are, since a memory view of
+    each would take longer than a thousand elements."""
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *py = cnp.PyArray_DATA(y)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
+    cdef bint wide = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+    cdef const double *p = &parameters[0]
+    with nogil:
+        if wide:
+            activate(kind, n, <const double *>px, <double *>py, p, get_threads())
+        else:
+            activate(kind, n, <const float *>px, <float *>py, p, get_threads())
 
 
-def derivative(int kind, const real[::1] xy, const real[::1] dy, real[::1] dx, const double[::1] parameters):
-    """dx = dy f', from xy: y or x, whichever the row reads. dx may be dy or xy."""
-    if xy.shape[0]:
-        with nogil:
-            differentiate(kind, xy.shape[0], &xy[0], &dy[0], &dx[0], &parameters[0], get_threads())
+def derivative(
+    int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None, const double[::1] parameters
+):
+    """dx = dy f', from xy: y or x, whichever the row reads; likewise. dx may be dy or xy."""
+    cdef void *pxy = cnp.PyArray_DATA(xy)
+    cdef void *pdy = cnp.PyArray_DATA(dy)
+    cdef void *pdx = cnp.PyArray_DATA(dx)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(xy)
+    cdef bint wide = cnp.PyArray_TYPE(xy) == cnp.NPY_FLOAT64
+    cdef const double *p = &parameters[0]
+    with nogil:
+        if wide:
+            differentiate(kind, n, <const double *>pxy, <const double *>pdy, <double *>pdx, p, get_threads())
+        else:
+            differentiate(kind, n, <const float *>pxy, <const float *>pdy, <float *>pdx, p, get_threads())
 
 
-def row_forward(int kind, const real[:, ::1] x, real[:, ::1] y):
-    """y = f of each row of x; y may be x, but not for glu, whose y is half as wide."""
-    if x.shape[0] and x.shape[1]:
-        with nogil:
-            activate_rows(kind, x.shape[0], x.shape[1], &x[0, 0], &y[0, 0], get_threads())
+def row_forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None):
+    """y = f of each row of x, rows along the last axis; likewise. y may be x, but not for glu, whose y is half
+    as wide."""
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *py = cnp.PyArray_DATA(y)
+    cdef ptrdiff_t n = x.shape[x.ndim - 1], rows = cnp.PyArray_SIZE(x) // n if n else 0
+    cdef bint wide = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+    with nogil:
+        if wide:
+            activate_rows(kind, rows, n, <const double *>px, <double *>py, get_threads())
+        else:
+            activate_rows(kind, rows, n, <const float *>px, <float *>py, get_threads())
 
 
-def row_derivative(int kind, const real[:, ::1] xy, const real[:, ::1] dy, real[:, ::1] dx):
-    """dx = dy times each row's Jacobian, from xy: y or x. dx may be dy or xy, but not for glu."""
-    if xy.shape[0] and xy.shape[1]:
-        with nogil:
-            differentiate_rows(kind, xy.shape[0], xy.shape[1], &xy[0, 0], &dy[0, 0], &dx[0, 0], get_threads())
+def row_derivative(int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None):
+    """dx = dy times each row's Jacobian, from xy: y or x; likewise. dx may be dy or xy, but not for glu."""
+    cdef void *pxy = cnp.PyArray_DATA(xy)
+    cdef void *pdy = cnp.PyArray_DATA(dy)
+    cdef void *pdx = cnp.PyArray_DATA(dx)
+    cdef ptrdiff_t n = xy.shape[xy.ndim - 1], rows = cnp.PyArray_SIZE(xy) // n if n else 0
+    cdef bint wide = cnp.PyArray_TYPE(xy) == cnp.NPY_FLOAT64
+    with nogil:
+        if wide:
+            differentiate_rows(kind, rows, n, <const double *>pxy, <const double *>pdy, <double *>pdx, get_threads())
+        else:
+            differentiate_rows(kind, rows, n, <const float *>pxy, <const float *>pdy, <float *>pdx, get_threads())
 
 
 def prelu_forward(const real[:, ::1] x, const real[::1] slope, real[:, ::1] y):

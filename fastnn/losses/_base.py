@@ -1,5 +1,6 @@
 """The base of every loss: weights and reductions, and the way from arrays to the core."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -15,6 +16,7 @@ Doubles = npt.NDArray[np.float64]
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none")
 KINDS = {row["name"]: kind for kind, row in enumerate(_core.ROWS)}
+_PARAMETERS = [[item.partition("=")[0] for item in row["parameters"].split()] for row in _core.ROWS]  # their names
 
 
 class Weighting(NamedTuple):
@@ -37,7 +39,7 @@ class Weighting(NamedTuple):
             assert weights is not None
             divisor = _core.total(weights.reshape(-1), None)
         else:
-            divisor = float(np.prod(shape) if counted is None else np.count_nonzero(counted))
+            divisor = float(math.prod(shape) if counted is None else np.count_nonzero(counted))
         return cls(weights, divisor)
 
     def reduce(self, values: Doubles) -> float:
@@ -262,7 +264,7 @@ class TableSamples(NamedTuple):
         evaluate: Any = _core.evaluate_labels if _core.ROWS[self.kind]["layout"] == "L" else _core.evaluate
         evaluate(
             self.kind,
-            int(np.prod(self.shape)),
+            math.prod(self.shape),
             self.d,
             self.y_pred.reshape(-1),
             None if self.y_true is None else self.y_true.reshape(-1),
@@ -274,7 +276,7 @@ class TableSamples(NamedTuple):
         )
 
     def values(self) -> Doubles:
-        values = np.empty(int(np.prod(self.shape)))
+        values = np.empty(math.prod(self.shape))
         self._run(values, None, None, 1.0)
         return values.reshape(self.shape)
 
@@ -284,7 +286,7 @@ class TableSamples(NamedTuple):
         return self.restore(slopes)
 
     def both(self, weighting: Weighting) -> tuple[Doubles, FloatArray]:
-        values, slopes = np.empty(int(np.prod(self.shape))), np.empty(self.y_pred.size, self.dtype)
+        values, slopes = np.empty(math.prod(self.shape)), np.empty(self.y_pred.size, self.dtype)
         self._run(values, slopes, *weighting.scale())
         return values.reshape(self.shape), self.restore(slopes)
 
@@ -353,6 +355,5 @@ class TableLoss(Loss):
 
     def _parameters(self, kind: int) -> Doubles:
         """The table's parameters, from the attributes of the same names (one 0 where there are none)."""
-        names = [item.partition("=")[0] for item in _core.ROWS[kind]["parameters"].split()]
-        values = (getattr(self, name) for name in names)
+        values = (getattr(self, name) for name in _PARAMETERS[kind])
         return np.array([np.nan if value is None else float(value) for value in values] or [0.0])
