@@ -3,6 +3,7 @@
 import os
 
 from fastnn._core.kernels cimport (
+    core_cache,
     default_threads,
     fnn,
     fnn_api,
@@ -28,13 +29,15 @@ cdef const fnn_api *chosen_table() except NULL:
 
 
 def cpu_info() -> dict:
-    """The instruction set in use, those available, whether products use fused multiply-add, and the thread counts."""
+    """The instruction set in use, those available, whether products use fused multiply-add, the thread counts, and the
+    bytes of a core's own cache."""
     return {
         "isa": fnn.isa.decode(),
         "available": list(_available),
         "fused_multiply_add": bool(fnn.has_fma),
         "threads": get_threads(),
         "default_threads": default_threads(),
+        "core_cache": core_cache(),
     }
 
 
