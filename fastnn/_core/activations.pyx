@@ -15,6 +15,7 @@ fnn = chosen_table()
 cdef enum:
     CHUNK = 16384             # elements that a thread takes at a time: they and their results fit its own cache
     CHUNK_COLUMNS = 64        # of prelu's slopes
+    NO_KIND = -1              # of an operation that is in no table
     LEAST_WORK = 1 << 17      # elements that are worth a second thread: some ten microseconds
 
 cdef enum Operation:
@@ -56,92 +57,94 @@ cdef void piece(const Work *w, ptrdiff_t start, ptrdiff_t count, const real *pre
         fnn_prelu_slopes(w.rows, count, w.count, x, dy + start, y + start)
 
 
-cdef void chunk(void *context, int64_t index, int worker) noexcept nogil:
-    cdef const Work *w = <const Work *>context
-    cdef ptrdiff_t start = index * w.step
-    cdef ptrdiff_t count = w.step if w.step < w.count - start else w.count - start
+cdef inline void do_part(const Work *w, ptrdiff_t start, ptrdiff_t count) noexcept nogil:
     if w.wide:
         piece(w, start, count, <const double *>NULL)
     else:
         piece(w, start, count, <const float *>NULL)
 
 
-cdef inline void run(Work *w, ptrdiff_t work, int threads, const real *precision) noexcept nogil:
+cdef void chunk(void *context, int64_t index, int worker) noexcept nogil:
+    cdef const Work *w = <const Work *>context
+    cdef ptrdiff_t start = index * w.step
+    do_part(w, start, w.step if w.step < w.count - start else w.count - start)
+
+
+cdef inline void run(Work *w, ptrdiff_t work, int threads) noexcept nogil:
     """All of it, on several threads where that pays."""
-    w.wide = sizeof(real) == 8
     if work < LEAST_WORK or threads <= 1:
         if w.count > 0:
-            piece(w, 0, w.count, precision)
+            do_part(w, 0, w.count)
     else:
         parallel(chunk, w, (w.count + w.step - 1) // w.step, threads)
 
 
-cdef inline Work elements(Operation operation, int kind, ptrdiff_t n) noexcept nogil:
+cdef inline Work elements(Operation operation, int kind, ptrdiff_t n, bint wide) noexcept nogil:
     """Work on n elements; what it reads and writes is still to be filled in."""
     cdef Work w
     memset(&w, 0, sizeof(w))
-    w.operation, w.kind, w.count, w.step, w.n, w.out_n = operation, kind, n, CHUNK, 1, 1
+    w.operation, w.wide, w.kind, w.count, w.step, w.n, w.out_n = operation, wide, kind, n, CHUNK, 1, 1
     return w
 
 
-cdef inline Work whole_rows(Operation operation, int kind, ptrdiff_t rows, ptrdiff_t n) noexcept nogil:
+cdef inline Work whole_rows(Operation operation, int kind, ptrdiff_t rows, ptrdiff_t n, bint wide) noexcept nogil:
     """Work on rows of length n."""
-    cdef Work w = elements(operation, kind, rows)
-    w.step, w.n, w.out_n = CHUNK // n if 0 < n <= CHUNK else 1, n, n
+    cdef Work w = elements(operation, kind, rows, wide)
+    w.step, w.n, w.out_n = CHUNK // n if 0 < n <= CHUNK else 1, n, n // 2 if kind == FNN_ROW_glu else n
     return w
 
 
 cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p, int threads) noexcept nogil:
     """y[n] = f(x[n])"""
-    cdef Work w = elements(ACTIVATE, kind, n)
+    cdef Work w = elements(ACTIVATE, kind, n, sizeof(real) == 8)
     w.x, w.y, w.p = x, y, p
-    run(&w, n, threads, x)
+    run(&w, n, threads)
 
 
 cdef void differentiate(
     int kind, ptrdiff_t n, const real *xy, const real *dy, real *dx, const double *p, int threads
 ) noexcept nogil:
     """dx[n] = dy[n] f'(xy[n])"""
-    cdef Work w = elements(DIFFERENTIATE, kind, n)
+    cdef Work w = elements(DIFFERENTIATE, kind, n, sizeof(real) == 8)
     w.x, w.dy, w.y, w.p = xy, dy, dx, p
-    run(&w, n, threads, xy)
+    run(&w, n, threads)
 
 
 cdef void activate_rows(int kind, ptrdiff_t rows, ptrdiff_t n, const real *x, real *y, int threads) noexcept nogil:
     """y[rows, n] = f(x[rows, n]); glu: y[rows, n / 2]"""
-    cdef Work w = whole_rows(ACTIVATE_ROWS, kind, rows, n)
-    w.x, w.y, w.out_n = x, y, n // 2 if kind == FNN_ROW_glu else n
-    run(&w, rows * n, threads, x)
+    cdef Work w = whole_rows(ACTIVATE_ROWS, kind, rows, n, sizeof(real) == 8)
+    w.x, w.y = x, y
+    run(&w, rows * n, threads)
 
 
 cdef void differentiate_rows(
     int kind, ptrdiff_t rows, ptrdiff_t n, const real *xy, const real *dy, real *dx, int threads
 ) noexcept nogil:
     """dx[rows, n] = dy[rows, n] df/dx; glu: dy[rows, n / 2]"""
-    cdef Work w = whole_rows(DIFFERENTIATE_ROWS, kind, rows, n)
-    w.x, w.dy, w.y, w.out_n = xy, dy, dx, n // 2 if kind == FNN_ROW_glu else n
-    run(&w, rows * n, threads, xy)
+    cdef Work w = whole_rows(DIFFERENTIATE_ROWS, kind, rows, n, sizeof(real) == 8)
+    w.x, w.dy, w.y = xy, dy, dx
+    run(&w, rows * n, threads)
 
 
 cdef void prelu_activate(
     ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, real *y, int threads
 ) noexcept nogil:
     """y[rows, n] = x where x > 0, else slope[n] x"""
-    cdef Work w = whole_rows(PRELU, 0, rows, n)
+    cdef Work w = whole_rows(PRELU, NO_KIND, rows, n, sizeof(real) == 8)
     w.x, w.slope, w.y = x, slope, y
-    run(&w, rows * n, threads, x)
+    run(&w, rows * n, threads)
 
 
 cdef void prelu_differentiate(
     ptrdiff_t rows, ptrdiff_t n, const real *x, const real *slope, const real *dy, real *dx, real *dslope, int threads
 ) noexcept nogil:
     """dslope[n] = sum over rows of dy min(x, 0); dx[rows, n] = dy where x > 0, else slope[n] dy. dx may be dy."""
-    cdef Work w = elements(PRELU_SLOPES, 0, n)
+    cdef Work w = elements(PRELU_SLOPES, NO_KIND, n, sizeof(real) == 8)
     w.step, w.rows, w.x, w.dy, w.y = CHUNK_COLUMNS, rows, x, dy, dslope
-    run(&w, rows * n, threads, x)
-    w = whole_rows(PRELU_DERIVATIVE, 0, rows, n)
+    run(&w, rows * n, threads)
+    w = whole_rows(PRELU_DERIVATIVE, NO_KIND, rows, n, sizeof(real) == 8)
     w.x, w.slope, w.dy, w.y = x, slope, dy, dx
-    run(&w, rows * n, threads, x)
+    run(&w, rows * n, threads)
 
 
 # -------------------------------------------------------------------------------------------------------- for Python
@@ -163,64 +166,51 @@ ROW_ROWS = [row_of(&fnn.row_activation_rows[i]) for i in range(FNN_ROW_ACTIVATIO
 MATHS = FNN_MATH_NAMES.decode().split()
 
 
+# Contiguous arrays of one precision, as they are: a memory view of each would take as long as a thousand elements.
+
+cdef inline bint is_wide(cnp.ndarray array):
+    return cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT64
+
+
+cdef inline Work rows_of(Operation operation, int kind, cnp.ndarray x):
+    """Work on the rows along the last axis."""
+    cdef ptrdiff_t n = x.shape[x.ndim - 1]
+    return whole_rows(operation, kind, cnp.PyArray_SIZE(x) // n if n else 0, n, is_wide(x))
+
+
 def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const double[::1] parameters):
-    """y = f(x), contiguous arrays of one shape and precision; y may be x. Arrays as they are, since a memory view of
-    each would take longer than a thousand elements."""
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *py = cnp.PyArray_DATA(y)
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
-    cdef bint wide = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
-    cdef const double *p = &parameters[0]
+    """y = f(x), of one shape; y may be x."""
+    cdef Work w = elements(ACTIVATE, kind, cnp.PyArray_SIZE(x), is_wide(x))
+    w.x, w.y, w.p = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), &parameters[0]
     with nogil:
-        if wide:
-            activate(kind, n, <const double *>px, <double *>py, p, get_threads())
-        else:
-            activate(kind, n, <const float *>px, <float *>py, p, get_threads())
+        run(&w, w.count, get_threads())
 
 
 def derivative(
     int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None, const double[::1] parameters
 ):
-    """dx = dy f', from xy: y or x, whichever the row reads; likewise. dx may be dy or xy."""
-    cdef void *pxy = cnp.PyArray_DATA(xy)
-    cdef void *pdy = cnp.PyArray_DATA(dy)
-    cdef void *pdx = cnp.PyArray_DATA(dx)
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(xy)
-    cdef bint wide = cnp.PyArray_TYPE(xy) == cnp.NPY_FLOAT64
-    cdef const double *p = &parameters[0]
+    """dx = dy f', of one shape, from xy: y or x, whichever the row reads. dx may be dy or xy."""
+    cdef Work w = elements(DIFFERENTIATE, kind, cnp.PyArray_SIZE(xy), is_wide(xy))
+    w.x, w.dy, w.y = cnp.PyArray_DATA(xy), cnp.PyArray_DATA(dy), cnp.PyArray_DATA(dx)
+    w.p = &parameters[0]
     with nogil:
-        if wide:
-            differentiate(kind, n, <const double *>pxy, <const double *>pdy, <double *>pdx, p, get_threads())
-        else:
-            differentiate(kind, n, <const float *>pxy, <const float *>pdy, <float *>pdx, p, get_threads())
+        run(&w, w.count, get_threads())
 
 
 def row_forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None):
-    """y = f of each row of x, rows along the last axis; likewise. y may be x, but not for glu, whose y is half
-    as wide."""
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *py = cnp.PyArray_DATA(y)
-    cdef ptrdiff_t n = x.shape[x.ndim - 1], rows = cnp.PyArray_SIZE(x) // n if n else 0
-    cdef bint wide = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+    """y = f of each row along x's last axis; y may be x, but not for glu, whose y is half as wide."""
+    cdef Work w = rows_of(ACTIVATE_ROWS, kind, x)
+    w.x, w.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
     with nogil:
-        if wide:
-            activate_rows(kind, rows, n, <const double *>px, <double *>py, get_threads())
-        else:
-            activate_rows(kind, rows, n, <const float *>px, <float *>py, get_threads())
+        run(&w, w.count * w.n, get_threads())
 
 
 def row_derivative(int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None):
-    """dx = dy times each row's Jacobian, from xy: y or x; likewise. dx may be dy or xy, but not for glu."""
-    cdef void *pxy = cnp.PyArray_DATA(xy)
-    cdef void *pdy = cnp.PyArray_DATA(dy)
-    cdef void *pdx = cnp.PyArray_DATA(dx)
-    cdef ptrdiff_t n = xy.shape[xy.ndim - 1], rows = cnp.PyArray_SIZE(xy) // n if n else 0
-    cdef bint wide = cnp.PyArray_TYPE(xy) == cnp.NPY_FLOAT64
+    """dx = dy times the Jacobian of each row of the last axis, from xy: y or x. dx may be dy or xy, but not for glu."""
+    cdef Work w = rows_of(DIFFERENTIATE_ROWS, kind, xy)
+    w.x, w.dy, w.y = cnp.PyArray_DATA(xy), cnp.PyArray_DATA(dy), cnp.PyArray_DATA(dx)
     with nogil:
-        if wide:
-            differentiate_rows(kind, rows, n, <const double *>pxy, <const double *>pdy, <double *>pdx, get_threads())
-        else:
-            differentiate_rows(kind, rows, n, <const float *>pxy, <const float *>pdy, <float *>pdx, get_threads())
+        run(&w, w.count * w.n, get_threads())
 
 
 def prelu_forward(const real[:, ::1] x, const real[::1] slope, real[:, ::1] y):
