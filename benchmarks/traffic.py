@@ -32,7 +32,6 @@ from fastnn._core import product
 LINE = 64
 WAYS = 16
 BATCHES, EPOCHS = 4, 3  # of so many steps each
-FLOATS_BEYOND = 3 << 20  # 12 MB: more than the second-level caches hold, less than the third
 STEP = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -59,9 +58,8 @@ def misses(name: str, epochs: int, cache: int, out: Path) -> Counter[str]:
     for line in out.read_text().splitlines():
         kind, _, rest = line.partition("=")
         if line.startswith("events:"):
-            columns = [
-                i for i, event in enumerate(line.split()) if event in ("DLmr", "DLmw")
-            ]  # "events:": the line number
+            words = line.split()  # in the place of the first, "events:", the other lines have their number
+            columns = [words.index("DLmr"), words.index("DLmw")]
         elif kind == "fn":
             function = rest
         elif line[:1].isdigit():
@@ -75,9 +73,10 @@ def plainly(function: str) -> str:
     return re.sub(r"^__pyx_.*f_6fastnn_5_core_\d+", "", function).partition(".")[0]
 
 
-def reading() -> float:
-    """Bytes a second that all cores read from beyond their caches: one row times a matrix does nothing else."""
-    matrix = np.ones((FLOATS_BEYOND >> 10, 1 << 10), np.float32)
+def reading(cache: int) -> float:
+    """Bytes a second that all cores read from beyond their caches: one row times a matrix three times their size does
+    nothing else."""
+    matrix = np.ones((3 * cache >> 12, 1 << 10), np.float32)
     row, out = np.ones((1, len(matrix)), np.float32), np.empty((1, 1 << 10), np.float32)
     return matrix.nbytes / min(measure.seconds_a_call(lambda: product.matmul(row, matrix, out)) for _ in range(20))
 
@@ -91,7 +90,7 @@ def account(name: str, cache: int, threads: int) -> None:
         return model.fit(work.x, work.y, batch_size=work.batch, epochs=EPOCHS, verbose=0)
 
     step = measure.in_turn({"step": train}, rounds=15)["step"]
-    peak, speed, steps = measure.Peak().now() * threads, reading(), BATCHES * EPOCHS
+    peak, speed, steps = measure.Peak().now() * threads, reading(cache), BATCHES * EPOCHS
     with tempfile.TemporaryDirectory() as folder:
         few, many = (misses(name, epochs, cache, Path(folder) / "out") for epochs in (1, 1 + EPOCHS))
     many.subtract(few)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _compiled, _data, optimizers
+from fastnn import _compiled, _data, _validate, optimizers
 from fastnn._core.batches import Batches
 from fastnn._maps import mapped
 from fastnn._validate import FloatArray
@@ -210,7 +210,7 @@ class Compiling:
             if n == 0:
                 raise ValueError(f"{names}x: there are no samples in it (shape {array.shape})")
             if mapped(x) is None:
-                _data.check_finite(array, names + "x")
+                _validate.finite(array, names + "x")
             assert self._output is not None
             samples, truth = _data.targets(plan.loss, y, n, self._output, self._dtype, names)
             losses = self._output[:-1] if samples is None else samples.shape[1:]

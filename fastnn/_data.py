@@ -48,12 +48,6 @@ def inputs(value: Any, name: str, shape: Shape | None, model: str) -> Array:
     return array
 
 
-def check_finite(array: Array, name: str) -> None:
-    """Refuse NaN and infinity."""
-    if array.dtype.kind == "f":
-        _validate.finite(array, name)
-
-
 def precision(array: Array, dtype: np.dtype[Any]) -> Array:
     """Contiguous, in the model's own precision: what a single pass takes."""
     return _validate.contiguous(array, dtype)
@@ -72,7 +66,7 @@ def targets(
     if array is not None and len(array) != n:
         raise ValueError(f"{name}: {names}x has {n} samples, {name} has {len(array)}; they must have as many")
     if array is not None:
-        check_finite(array, name)
+        _validate.finite(array, name)
     first = samples(loss, array, slice(0, 2), shape, dtype, name)
     if not isinstance(first, TableSamples):
         return None, None if array is None else _validate.contiguous(array)
@@ -137,7 +131,7 @@ def weights(sample_weight: Any, class_weight: Any, y: Any, n: int, losses: Shape
     array = as_array(sample_weight, name)
     if len(array) != n:
         raise ValueError(f"{name}: {names}x has {n} samples, {name} has {len(array)}; they must have as many")
-    check_finite(array, name)
+    _validate.finite(array, name)
     return _validate.contiguous(_validate.sample_weights(array, (n, *losses), name), np.float64)
 
 

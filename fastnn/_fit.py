@@ -262,7 +262,7 @@ class Fit:
             end = step + 1
             batches = self.source
             rows = slice(step * batches.size, (step + 1) * batches.size)
-            _data.check_finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
+            _validate.finite(batches.x[rows if batches.order is None else batches.order[rows]], "x")
             self.pages.took(batches.size, batches.order is not None)
         if ahead == 1:
             callbacks.on_train_batch_begin(number)

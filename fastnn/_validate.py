@@ -57,8 +57,8 @@ def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatAr
     are, float16 becomes float32, and everything else float64."""
     plain = type(value) is np.ndarray and value.dtype in FLOATS and value.flags.carray
     if plain and (dtype is None or value.dtype == dtype):  # as most calls have it
-        asked: FloatArray = value
-        return asked
+        ready: FloatArray = value
+        return ready
     array = numbers(value, name)
     if dtype is None:
         native = array.dtype.newbyteorder("=")
@@ -78,8 +78,10 @@ def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
     return dtype
 
 
-def finite(array: FloatArray, name: str) -> None:
+def finite(array: npt.NDArray[Any], name: str) -> None:
     """Refuse NaN and infinity, naming the first place."""
+    if array.dtype.kind != "f":
+        return
     if array.dtype in FLOATS and array.flags.c_contiguous and array.flags.aligned and all_finite(array.reshape(-1)):
         return
     good = np.isfinite(array)
