@@ -44,12 +44,14 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define FNN_INLINE static inline __attribute__((always_inline, unused))
 #define FNN_UNROLL _Pragma("GCC unroll 32")
+#define FNN_OPAQUE(p) __asm__("" : "+r"(p))              /* the compiler knows no more where it came from */
 #define FNN_PREFETCH(p) __builtin_prefetch(p, 1)         /* to be written */
 #define FNN_PREFETCH_NEAR(p) __builtin_prefetch(p, 0, 3) /* to be read at once: into the first-level cache */
 #define FNN_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)  /* to be read a while later: into the second-level cache */
 #else
 #define FNN_INLINE static inline
 #define FNN_UNROLL
+#define FNN_OPAQUE(p) ((void)(p))
 #define FNN_PREFETCH(p) ((void)(p))
 #define FNN_PREFETCH_NEAR(p) ((void)(p))
 #define FNN_PREFETCH_FAR(p) ((void)(p))

@@ -38,7 +38,11 @@ enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
 #endif
 
 /* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All four are constants where
-   this is inlined, so that the sums live in registers. Addresses to fetch may lie beyond the operands: no pointers. */
+   this is inlined, so that the sums live in registers. Addresses to fetch may lie beyond the operands: no pointers.
+
+   Where a pointer comes from is hidden now and then (FNN_OPAQUE). A compiler that knows how far all rows of a tile are from
+   the first holds each distance on its own, more of them than there are registers, and fetches them from vector registers
+   by way of the ports that the multiply-adds need. */
 FNN_INLINE void tile_body(const int m, const int v, const int partial, const int fetch, vtail tail, ptrdiff_t K,
                           const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
                           ptrdiff_t c_row, const real *init, ptrdiff_t init_row, uintptr_t ahead, uintptr_t ahead_k)
@@ -47,14 +51,19 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
 #define CUT(j) (partial && (j) == v - 1)
-    FNN_UNROLL for (int i = 0; i < m; i++)
+    FNN_UNROLL for (int i = 0; i < m; i++) {
         FNN_UNROLL for (int j = 0; j < v; j++)
         {
             if (!init)
                 sum[i][j] = v_zero();
             else
-                sum[i][j] = CUT(j) ? v_load_tail(init + i * init_row + j * VL, tail) : v_load(init + i * init_row + j * VL);
+                sum[i][j] = CUT(j) ? v_load_tail(init + j * VL, tail) : v_load(init + j * VL);
         }
+        if (init) {
+            init += init_row;
+            FNN_OPAQUE(init);
+        }
+    }
 
     if (K >= 128) { /* long enough for the next tile's sums, to the right, to arrive meanwhile */
         FNN_UNROLL for (int i = 0; i < m; i++)
@@ -62,7 +71,13 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
                 FNN_PREFETCH((const char *)(c + i * c_row + v * VL) + line);
     }
 
-    for (ptrdiff_t k = 0; k < K; k++, a += a_k, b += b_k) {
+    const real *rows[(TILE_ROWS + 3) / 4]; /* of A, every fourth: the three that follow are one, two and three strides away */
+    FNN_UNROLL for (int i = 0; i < m; i += 4) {
+        rows[i / 4] = a + i * a_row;
+        FNN_OPAQUE(rows[i / 4]);
+    }
+
+    for (ptrdiff_t k = 0; k < K; k++, b += b_k) {
         vreal row[FLAT_VECTORS];
         if (fetch == FETCH_BEGINNINGS)
             FNN_PREFETCH_FAR((const void *)((uintptr_t)b + below));
@@ -71,27 +86,32 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
                 FNN_PREFETCH_NEAR((const void *)(ahead + (uintptr_t)line));
             ahead += ahead_k;
             if (a_row == 1) { /* the lines of its first and of its last element, which may be one */
-                FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a));
-                FNN_PREFETCH_NEAR((const void *)((uintptr_t)a + next_a + (uintptr_t)(m - 1) * sizeof(real)));
+                FNN_PREFETCH_NEAR((const void *)((uintptr_t)rows[0] + next_a));
+                FNN_PREFETCH_NEAR((const void *)((uintptr_t)rows[0] + next_a + (uintptr_t)(m - 1) * sizeof(real)));
             }
         }
         FNN_UNROLL for (int j = 0; j < v; j++)
             row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
         FNN_UNROLL for (int i = 0; i < m; i++) {
-            const vreal weight = v_set(a[i * a_row]);
+            const vreal weight = v_set(rows[i / 4][i % 4 * a_row]);
             FNN_UNROLL for (int j = 0; j < v; j++)
                 sum[i][j] = v_fma(weight, row[j], sum[i][j]);
         }
+        FNN_UNROLL for (int i = 0; i < m; i += 4)
+            rows[i / 4] += a_k;
     }
 
-    FNN_UNROLL for (int i = 0; i < m; i++)
+    FNN_UNROLL for (int i = 0; i < m; i++) {
         FNN_UNROLL for (int j = 0; j < v; j++)
         {
             if (CUT(j))
-                v_store_tail(c + i * c_row + j * VL, sum[i][j], tail);
+                v_store_tail(c + j * VL, sum[i][j], tail);
             else
-                v_store(c + i * c_row + j * VL, sum[i][j]);
+                v_store(c + j * VL, sum[i][j]);
         }
+        c += c_row;
+        FNN_OPAQUE(c);
+    }
 #undef CUT
 }
 
