@@ -24,8 +24,8 @@
 #define TILE_PACK_TURNED (1 << 30)
 #endif
 
-/* What a tile fetches on its way down: nothing; as much at each step as it reads of B, and the rows of A that it comes to
-   next; or the beginning of each row of B that comes after all of its own, where the processor goes on by itself. */
+/* What a tile fetches on its way down: nothing; as much at each step as it reads of B; or the beginning of each row of B
+   that comes after all of its own, where the processor goes on by itself. */
 enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
 #define NEAR_ROWS 8
 
@@ -47,7 +47,7 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
                           const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
                           ptrdiff_t c_row, const real *init, ptrdiff_t init_row, uintptr_t ahead, uintptr_t ahead_k)
 {
-    const uintptr_t next_a = (uintptr_t)(NEAR_ROWS * a_k) * sizeof(real), below = (uintptr_t)(K * b_k) * sizeof(real);
+    const uintptr_t below = (uintptr_t)(K * b_k) * sizeof(real);
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
 #define CUT(j) (partial && (j) == v - 1)
@@ -85,10 +85,6 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
             FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
                 FNN_PREFETCH_NEAR((const void *)(ahead + (uintptr_t)line));
             ahead += ahead_k;
-            if (a_row == 1) { /* the lines of its first and of its last element, which may be one */
-                FNN_PREFETCH_NEAR((const void *)((uintptr_t)rows[0] + next_a));
-                FNN_PREFETCH_NEAR((const void *)((uintptr_t)rows[0] + next_a + (uintptr_t)(m - 1) * sizeof(real)));
-            }
         }
         FNN_UNROLL for (int j = 0; j < v; j++)
             row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
