@@ -29,12 +29,12 @@
 enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
 #define NEAR_ROWS 8
 
-/* Whether a tile that was told of nothing fetches those rows of B that it comes to next: they are in the second-level cache
-   where B is large. The tall tile has fewer lines to wait for. */
+/* From how many steps of k on a tile that was told of nothing fetches those rows of B that it comes to next. The tall tile
+   has fewer lines to wait for. */
 #if TILE_ROWS == 14
-#define TILE_FETCH_NEAR (K >= 192 && a_row == 1)
+#define FETCH_DEPTH 192
 #else
-#define TILE_FETCH_NEAR (K >= 128)
+#define FETCH_DEPTH 128
 #endif
 
 /* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All four are constants where
@@ -122,7 +122,7 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 static void tile_wide(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, two = n > VL, fetches = ahead || TILE_FETCH_NEAR;
+    const int partial = n % VL != 0, two = n > VL, fetches = ahead || K >= FETCH_DEPTH;
     if (!ahead) {
         ahead_k = (uintptr_t)b_k * sizeof(real);
         ahead = (uintptr_t)b + NEAR_ROWS * ahead_k;
