@@ -71,14 +71,14 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
                 FNN_PREFETCH((const char *)(c + i * c_row + v * VL) + line);
     }
 
-    const real *rows[(TILE_ROWS + 3) / 4]; /* of A, every fourth: the three that follow are one, two and three strides away */
+    const real *a_rows[(TILE_ROWS + 3) / 4]; /* of A, every fourth: the three that follow are one, two and three strides away */
     FNN_UNROLL for (int i = 0; i < m; i += 4) {
-        rows[i / 4] = a + i * a_row;
-        FNN_OPAQUE(rows[i / 4]);
+        a_rows[i / 4] = a + i * a_row;
+        FNN_OPAQUE(a_rows[i / 4]);
     }
 
     for (ptrdiff_t k = 0; k < K; k++, b += b_k) {
-        vreal row[FLAT_VECTORS];
+        vreal b_row[FLAT_VECTORS];
         if (fetch == FETCH_BEGINNINGS)
             FNN_PREFETCH_FAR((const void *)((uintptr_t)b + below));
         if (fetch == FETCH_AHEAD) {
@@ -87,14 +87,14 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
             ahead += ahead_k;
         }
         FNN_UNROLL for (int j = 0; j < v; j++)
-            row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
+            b_row[j] = CUT(j) ? v_load_tail(b + j * VL, tail) : v_load(b + j * VL);
         FNN_UNROLL for (int i = 0; i < m; i++) {
-            const vreal weight = v_set(rows[i / 4][i % 4 * a_row]);
+            const vreal weight = v_set(a_rows[i / 4][i % 4 * a_row]);
             FNN_UNROLL for (int j = 0; j < v; j++)
-                sum[i][j] = v_fma(weight, row[j], sum[i][j]);
+                sum[i][j] = v_fma(weight, b_row[j], sum[i][j]);
         }
         FNN_UNROLL for (int i = 0; i < m; i += 4)
-            rows[i / 4] += a_k;
+            a_rows[i / 4] += a_k;
     }
 
     FNN_UNROLL for (int i = 0; i < m; i++) {
