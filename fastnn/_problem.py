@@ -60,8 +60,7 @@ def _targets(y: Any) -> Array:
     array = _validate.numbers(y, "y")
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(f"y: expected targets of shape (samples,) or (samples, outputs), got shape {array.shape}")
-    if array.dtype.kind == "f":
-        _validate.finite(array, "y")
+    _validate.finite(array, "y")
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
