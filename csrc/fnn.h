@@ -53,7 +53,7 @@ int fnn_set_threads(int count);
 
 /* This thread's scratch: FNN_SCRATCH_BYTES bytes, aligned to 64, allocated when first asked for and freed when the
    thread ends; NULL when there is no memory. Contents are whatever the last user left. */
-#define FNN_SCRATCH_BYTES (2u << 20)
+#define FNN_SCRATCH_BYTES (21u << 18)
 void *fnn_scratch(void);
 
 /* Nanoseconds of a clock that only goes forward */

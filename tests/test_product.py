@@ -14,7 +14,7 @@ import fastnn
 from fastnn._core import product
 
 DTYPES = ["float32", "float64"]
-# below, at and above the tile's rows (6, 14), the vectors (2 to 16), two vectors, the blocks (144 rows, 384 deep)
+# below, at and above the tile's rows (6, 14), the vectors (2 to 16), two vectors, the blocks (144 rows, 400 deep)
 SIZES = [0, 1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 64, 65, 143, 145, 300, 400]
 
 
@@ -46,6 +46,20 @@ def test_product_of_every_size(dtype, transposed, depth):
             out = np.full((rows, columns), np.nan, dtype)
             product.matmul(a, b, out)
             assert np.all(np.abs(out - in_double(a, b)) <= bound(a, b, dtype)), (rows, columns)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", ["", "a", "b", "ab"])
+@pytest.mark.parametrize("shape", [(160, 40, 2100), (30, 2200, 1100)])  # more than a block deep, and wide
+def test_product_of_the_largest_blocks(dtype, transposed, shape, with_threads):
+    a, b = operands(np.random.default_rng(8), *shape, dtype, transposed)
+    outs = []
+    for threads in (1, 3):
+        with_threads(threads)
+        outs.append(np.full(shape[:2], np.nan, dtype))
+        product.matmul(a, b, outs[-1])
+    assert np.all(np.abs(outs[0] - in_double(a, b)) <= bound(a, b, dtype))
+    assert np.array_equal(outs[0], outs[1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

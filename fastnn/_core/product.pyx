@@ -17,14 +17,13 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
-from fastnn._core.kernels cimport await_done, chosen_table, fnn, get_threads, parallel, real, scratch, tell
+from fastnn._core.kernels cimport await_done, chosen_table, core_cache, fnn, get_threads, parallel, real, scratch, tell
 
 cnp.import_array()
 fnn = chosen_table()
 
 cdef enum:
-    DEPTH_BYTES = 1600        # of a row of A in one block: with a tile's rows it stays in the first-level cache
-    B_BYTES = 1536 << 10      # of scratch for a packed block of B; the rest of the scratch is A's
+    B_ROOM = 17 << 18         # bytes of scratch for a packed block of B; the rest of the scratch is A's
     BLOCK_ROWS = 144          # of A and C, at most, between two passes over a block of B
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
     PACK_ROUGH_ROWS = 112     # so many if it only mends that vectors straddle the lines of the cache,
@@ -40,6 +39,12 @@ cdef enum:
     MOST_BLOCKS = 16
     MOST_STAGES = 5
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
+
+# A block is so many bytes of a row of A deep, and its part of B takes so many at most: what a core's own cache holds
+# where that is a good deal. Otherwise B comes from further away in any case, and there may be 1024 columns of as many
+# floats, so that A is packed, and C read and written again, as seldom as may be.
+cdef ptrdiff_t depth_bytes = 1600 if core_cache() >= 2 << 20 else 4096
+cdef ptrdiff_t b_bytes = 1536 << 10 if core_cache() >= 2 << 20 else B_ROOM
 
 
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
@@ -127,7 +132,7 @@ cdef bint is_narrow(const Product *p, const fnn_tile_numbers *shape, size_t size
     """Whether vectors along the columns would be emptier than packing A for vectors along the rows costs."""
     cdef ptrdiff_t lanes = rounded(p.N, shape.vector)
     cdef bint in_place = p.a_row == 1      # A^T can be read as it lies
-    if p.accumulate or p.N > NARROW or p.M < shape.vector or p.K * shape.columns * <ptrdiff_t>size > B_BYTES:
+    if p.accumulate or p.N > NARROW or p.M < shape.vector or p.K * shape.columns * <ptrdiff_t>size > B_ROOM:
         return False
     return lanes * (9 if in_place else 7) >= p.N * 10
 
@@ -222,7 +227,7 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     """C[i0:i1, j0:j1] over k0..k1, block by block, by one thread."""
     cdef fnn_tile_numbers shape = fnn_tile_shape(FNN_TILE_WIDE, tag)
     cdef ptrdiff_t size = sizeof(real), width = shape.columns
-    cdef ptrdiff_t k_count = pieces(k1 - k0, DEPTH_BYTES // size) if k1 > k0 else 1
+    cdef ptrdiff_t k_count = pieces(k1 - k0, depth_bytes // size) if k1 > k0 else 1
     cdef ptrdiff_t depth = pieces(k1 - k0, k_count)
     cdef ptrdiff_t columns = rounded(j1 - j0, width)    # that there is room for in a packed block of B
     cdef ptrdiff_t rows = BLOCK_ROWS, a_width = rounded(shape.rows, shape.vector)
@@ -234,14 +239,14 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     cdef ptrdiff_t i, i_end, j, j_end, k, k_end, q, s, t
     if i1 - i0 > rows:  # whole tiles
         rows = rows // shape.rows * shape.rows
-    if columns * (depth + 1) * size > B_BYTES:
-        columns = rounded(evened(j1 - j0, B_BYTES // size // (depth + 1) // width * width), width)
+    if columns * (depth + 1) * size > b_bytes:
+        columns = rounded(evened(j1 - j0, b_bytes // size // (depth + 1) // width * width), width)
     if with_a or with_b:
         room = <real *>scratch()
         if room == NULL:
             return -1
         b_panels = room if with_b else NULL
-        a_panels = room + B_BYTES // size if with_a else NULL
+        a_panels = room + B_ROOM // size if with_a else NULL
     for q in range(pieces(j1 - j0, columns)):
         j, j_end = j0 + q * columns, least(j0 + (q + 1) * columns, j1)
         for t in range(k_count):
