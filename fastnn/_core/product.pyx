@@ -284,20 +284,21 @@ cdef struct Split:
     signed char status[MOST_PARTS]   # of each part: -1 where it found no memory
 
 
-cdef int run_stage(Split *split, int64_t index, const real *tag) noexcept nogil:
+cdef int run_stage(Split *split, ptrdiff_t stage, ptrdiff_t index, const real *tag) noexcept nogil:
     """One stage of the chains of a block of rows, or of columns where there is one row: they go on from where the stage
     before left them."""
     cdef const Product *p = split.product
-    cdef ptrdiff_t stage = index // split.units, i = index % split.units * split.unit
+    cdef int *done = &split.done[stage * split.units + index]
+    cdef ptrdiff_t i = index * split.unit
     cdef ptrdiff_t k0 = start(p.K, split.stages, stage), k1 = start(p.K, split.stages, stage + 1)
     cdef int status = 0
     if stage > 0:
-        await_done(&split.done[index - split.units])
+        await_done(done - split.units)
     if split.way == ROW_IN_STAGES:
         one_row(p, i, least(i + split.unit, p.N), k0, k1, tag)
     else:
         status = blocks(p, i, least(i + split.unit, p.M), 0, p.N, k0, k1, tag)
-    tell(&split.done[index])
+    tell(done)
     return status
 
 
@@ -310,17 +311,15 @@ cdef void run_part(Split *split, int64_t index, const real *tag) noexcept nogil:
     cdef int status = 0
     if split.way == ROW:
         one_row(p, begin, end, 0, p.K, tag)
-    elif split.way == ROW_IN_STAGES:  # a whole stage: who helped out would have other rows of B in his cache
-        for i in range(split.units):
-            status |= run_stage(split, index * split.units + i, tag)
     elif split.way == NARROW_ROWS:
         status = narrow(p, begin, end, tag)
     elif split.way == BLOCKS_OF_ROWS:
         status = blocks(p, begin, end, 0, p.N, 0, p.K, tag)
     elif split.way == BLOCKS_OF_COLUMNS:
         status = blocks(p, 0, p.M, begin, end, 0, p.K, tag)
-    else:
-        status = run_stage(split, index, tag)
+    else:  # a whole stage: who helped out would have other rows of B in his cache
+        for i in range(split.units):
+            status |= run_stage(split, index, i, tag)
     split.status[index] = status
 
 
@@ -369,9 +368,9 @@ cdef void cut(Split *split, int threads, ptrdiff_t most, bint thin, const fnn_ti
     cdef ptrdiff_t rows = pieces(p.M, shape.rows), columns = pieces(p.N, shape.columns)
     cdef ptrdiff_t staged = 0 if thin else blocks_in_stages(p, threads, shape, sizeof(real))
     if staged:
-        split.way, split.unit, split.stages = BLOCKS_IN_STAGES, pieces(p.M, staged), threads
+        split.way, split.unit = BLOCKS_IN_STAGES, pieces(p.M, staged)
         split.units = pieces(p.M, split.unit)
-        split.parts = split.units * threads
+        split.stages = split.parts = threads
         memset(split.done, 0, sizeof(split.done))
         return
     if thin:
