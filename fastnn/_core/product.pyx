@@ -36,6 +36,7 @@ cdef enum:
     HOME_BYTES = 512 << 10    # of B up to which its rows, and what else an update reads, stay in the cores' own caches
     STAGE_ROWS = 128          # of B that are worth a stage of their own
     BLOCKS_A_STAGE = 4        # at least, for each stage before the last: while the first is done, the others wait
+    SMALL_BLOCKS = 8          # where there are fewer tiles, of as many rows at least: the next stage begins sooner
     MOST_BLOCKS = 16
     MOST_STAGES = 5
     PARTS_A_THREAD = 2        # so that a thread that loses its core holds up a part of the work and not its share
@@ -340,7 +341,7 @@ cdef ptrdiff_t blocks_in_stages(const Product *p, int threads, const fnn_tile_nu
         or p.K < STAGE_ROWS * threads or p.K * p.N * size > HOME_BYTES or packs_b(p, p.M, shape, size)
     ):
         return 0
-    return count
+    return max(count, least(SMALL_BLOCKS, p.M // SMALL_BLOCKS))
 
 
 cdef void cut_row(Split *split, int threads, ptrdiff_t most, const real *tag) noexcept nogil:
