@@ -199,9 +199,13 @@ void fnn_random_truncated(uint64_t seed, uint64_t stream, uint64_t start, size_t
 /* The high 64 bits of a b */
 static inline uint64_t high_product(uint64_t a, uint64_t b)
 {
+#ifdef __SIZEOF_INT128__
+    return (uint64_t)((unsigned __int128)a * b >> 64);
+#else
     const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
     const uint64_t low = a0 * b0, cross = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)cross;
     return a1 * b1 + (cross >> 32) + (other >> 32);
+#endif
 }
 
 void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *out)

@@ -1,5 +1,6 @@
 """From what users pass as x, y and weights to the arrays that the engine reads. Everything is checked here, once."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from fastnn.losses._base import Loss, TableLoss, TableSamples
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
-CHUNK = 4096  # samples whose targets are checked at a time
+CHUNK = 1 << 18  # outputs whose targets are checked at a time, of 4096 samples at least
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -73,8 +74,9 @@ def targets(
     if array is None or first.y_true is None:
         return first, None
     whole = np.empty((n, *first.y_true.shape[1:]), first.y_true.dtype)
-    for begin in range(0, n, CHUNK):
-        rows = slice(begin, begin + CHUNK)
+    step = max(4096, CHUNK // math.prod(shape))
+    for begin in range(0, n, step):
+        rows = slice(begin, begin + step)
         whole[rows] = cast("TableSamples", samples(loss, array, rows, shape, dtype, name)).y_true
     if first.dtype != dtype or cast("TableLoss", loss)._axis(first.y_pred) != -1:
         return None, _validate.contiguous(array)  # in another precision or along another axis than the engine's

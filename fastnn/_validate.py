@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._core.batches import all_finite
+from fastnn._core.batches import all_finite, labels_of
 
 FloatArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -116,6 +116,9 @@ def labels(
 ) -> npt.NDArray[np.int32]:
     """Class numbers 0..classes-1 (or `ignore`) as a contiguous int32 array."""
     array = numbers(value, name)
+    quick = labels_of(array, classes, ignore)
+    if quick is not None:
+        return quick
     whole_numbers(array, name)
     wrong = (array < 0) | (array >= classes)
     if ignore is not None:

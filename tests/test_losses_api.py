@@ -134,6 +134,27 @@ def test_a_column_and_a_flat_array_are_brought_together():
     assert loss.gradient(np.zeros((2, 3, 1)), np.ones((2, 3))).shape == (2, 3)
 
 
+@pytest.mark.parametrize("ignored", [None, -7])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "int32", ">i4", "uint32", "int64", ">i8", "uint64", "float64"]
+)
+def test_labels_of_every_type(dtype, ignored):
+    numbers = [0, 4, 2] if ignored is None or dtype.startswith("u") else [0, ignored, 2]
+    for array in (
+        np.array(numbers, dtype),
+        reversed_view(np.array(numbers, dtype)),
+        unaligned(np.array(numbers, dtype)),
+    ):
+        labels = _validate.labels(array, "y", 5, ignored)
+        assert labels.dtype == np.int32 and labels.flags.carray and labels.tolist() == numbers
+    assert _validate.labels(np.array(numbers, dtype)[:, None], "y", 5, ignored).shape == (3, 1)
+    assert _validate.labels(np.empty((0, 2), dtype), "y", 5, ignored).shape == (0, 2)
+    for wrong in (5, -1, 127, 2**31, 2**32, 2**32 + 1, -(2**32), 2**63 - 1):
+        if np.dtype(dtype).kind == "f" or np.iinfo(dtype).min <= wrong <= np.iinfo(dtype).max:
+            with pytest.raises(ValueError, match=r"y: label .* at index \(1,\) is outside 0\.\.4"):
+                _validate.labels(np.array([0, wrong, wrong], dtype), "y", 5, ignored)
+
+
 def test_dtypes():
     loss = losses.MeanSquaredError(reduction="none")
     assert loss(np.zeros((2, 1)), np.ones((2, 1), np.float32)).dtype == np.float32

@@ -1,6 +1,10 @@
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from fastnn._core.kernels cimport real
+
+ctypedef fused whole:
+    int32_t
+    int64_t
 
 cdef enum Source:
     COPIED                        # of the target's own type
@@ -20,6 +24,9 @@ cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t
 cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil
 # Whether none of x has an exponent of all ones, as NaN and the infinities do
 cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil
+# labels = y; false if one of them is neither in 0 .. classes - 1 nor, where there is such a one, `ignored`
+cdef bint take_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores, int64_t ignored,
+                      int32_t *labels) noexcept nogil
 
 cdef class Batches:
     cdef readonly object x, y, weights, order, true_shape, weight_shape

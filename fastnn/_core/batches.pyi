@@ -6,6 +6,7 @@ import numpy.typing as npt
 SOURCES: dict[str, int]
 
 def all_finite(x: npt.NDArray[Any]) -> bool: ...
+def labels_of(y: npt.NDArray[Any], classes: int, ignored: int | None) -> npt.NDArray[np.int32] | None: ...
 
 @final
 class Batches:

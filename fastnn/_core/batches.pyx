@@ -1,4 +1,5 @@
-"""Samples in memory, and how a step gets at those of one batch: gathered, and converted to the engine's precision."""
+"""Samples in memory, and how a step gets at those of one batch: looked at, gathered, and converted to the
+engine's precision."""
 
 cimport cython
 cimport numpy as cnp
@@ -195,6 +196,38 @@ def all_finite(const real[::1] x) -> bool:
         with nogil:
             finite = are_finite(&x[0], x.shape[0])
     return finite
+
+
+cdef bint take_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores, int64_t ignored,
+                      int32_t *labels) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef bint bad = False
+    for i in range(n):
+        labels[i] = <int32_t>y[i]
+        bad |= not (0 <= y[i] < classes or ignores and y[i] == ignored)
+    return not bad
+
+
+def labels_of(cnp.ndarray y not None, int64_t classes, ignored):
+    """Class numbers 0 .. classes - 1, or `ignored` if that is not None, as int32; None where y has others, or is not
+    int32 or int64 in one piece."""
+    cdef bint ignores = ignored is not None, good
+    cdef int64_t label = ignored or 0
+    cdef const void *given = cnp.PyArray_DATA(y)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(y)
+    cdef int kind = cnp.PyArray_TYPE(y)
+    cdef cnp.ndarray out
+    cdef int32_t *labels
+    if not cnp.PyArray_ISCARRAY_RO(y) or kind != cnp.NPY_INT64 and kind != cnp.NPY_INT32:
+        return None
+    out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_INT32, False)
+    labels = <int32_t *>cnp.PyArray_DATA(out)
+    with nogil:
+        if kind == cnp.NPY_INT64:
+            good = take_labels(n, <const int64_t *>given, classes, ignores, label, labels)
+        else:
+            good = take_labels(n, <const int32_t *>given, classes, ignores, label, labels)
+    return out if good else None
 
 
 @cython.final

@@ -9,7 +9,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastnn._core.batches cimport COPIED, Batches, is_finite
+from fastnn._core.batches cimport COPIED, Batches, is_finite, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward
@@ -41,10 +41,6 @@ fnn = chosen_table()
 cdef enum:
     LONG_STEP = 1 << 29           # floating-point operations of a step during which signals are looked at
 
-ctypedef fused whole:
-    int32_t
-    int64_t
-
 REDUCTIONS = {
     "sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED,
 }  # fmt: skip
@@ -60,16 +56,6 @@ cdef bint is_fit(const Objective *o, ptrdiff_t n, const real *y) noexcept nogil:
         for i in range(n):
             outside |= not 0 <= y[i] <= 1
     return not outside
-
-
-cdef bint take_labels(const Objective *o, ptrdiff_t rows, const whole *y, int32_t *labels) noexcept nogil:
-    """Labels as int32; False if one of them is no class."""
-    cdef ptrdiff_t i
-    cdef bint bad = False
-    for i in range(rows * o.rows):
-        labels[i] = <int32_t>y[i]
-        bad |= not (0 <= y[i] < o.d or o.ignores and y[i] == o.ignored)
-    return not bad
 
 
 # ---------------------------------------------------------------------------------------------------------- the trainer
@@ -275,24 +261,27 @@ cdef class Trainer:
     def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
         """A step on one batch, if x and y are just as the engine takes them; False, and nothing done, if not."""
         cdef Job *job = &self.job
+        cdef const Objective *o = &self.job.objective
         cdef ptrdiff_t rows = self.quick_rows(x, y)
+        cdef int32_t *labels
         cdef int status
         if rows == 0:
             return False
-        self.make_room(rows, job.objective.rows * (1 if job.objective.labels else job.objective.d) * 8, 0)
+        self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0)
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
-        if job.objective.labels:
+        if o.labels:
+            labels = <int32_t *>job.truth_room
             kind = cnp.PyArray_TYPE(<cnp.ndarray>y)
             if kind == cnp.NPY_INT64:
-                if not take_labels(&job.objective, rows, <const int64_t *>job.y.data, <int32_t *>job.truth_room):
+                if not take_labels(rows * o.rows, <const int64_t *>job.y.data, o.d, o.ignores, o.ignored, labels):
                     return False
             elif kind == cnp.NPY_INT32:
-                if not take_labels(&job.objective, rows, <const int32_t *>job.y.data, <int32_t *>job.truth_room):
+                if not take_labels(rows * o.rows, <const int32_t *>job.y.data, o.d, o.ignores, o.ignored, labels):
                     return False
             else:
                 return False
-            job.y.data = <const char *>job.truth_room
+            job.y.data = <const char *>labels
         job.run.training, job.run.forwards = True, forwards
         job.run.gradients = cnp.PyArray_DATA(self.engine.gradients)
         job.x.data, job.x.source, job.x.contiguous = <const char *>cnp.PyArray_DATA(<cnp.ndarray>x), COPIED, True
