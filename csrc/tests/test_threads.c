@@ -522,7 +522,7 @@ static void scratch_of_each(void)
           s.of_worker[0], s.of_worker[1]);
     CHECK(!s.moved, "a scratch moved or was overwritten");
     CHECK(s.of_worker[0] == fnn_scratch(), "the caller's scratch moved");
-    for (int i = 0; i < 200; i++) { /* 200 MiB if they were not freed, which the leak checker tells */
+    for (int i = 0; i < 200; i++) { /* a gigabyte if they were not freed, which the leak checker tells */
         pthread_t other;
         CHECK(!pthread_create(&other, NULL, use_scratch_and_end, NULL), "no thread");
         pthread_join(other, NULL);
