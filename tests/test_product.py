@@ -14,7 +14,7 @@ import fastnn
 from fastnn._core import product
 
 DTYPES = ["float32", "float64"]
-# below, at and above the tile's rows (6, 14), the vectors (2 to 16), two vectors, the blocks (144 rows, 400 deep)
+# below, at and above the tile's rows (6, 14), the vectors (2 to 16), two vectors, blocks (144 rows; 400 or 1024 deep)
 SIZES = [0, 1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 64, 65, 143, 145, 300, 400]
 
 

@@ -2,10 +2,6 @@ from libc.stdint cimport int32_t, int64_t
 
 from fastnn._core.kernels cimport real
 
-ctypedef fused whole:
-    int32_t
-    int64_t
-
 cdef enum Source:
     COPIED                        # of the target's own type
     FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
@@ -24,8 +20,9 @@ cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t
 cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, char *y) noexcept nogil
 # Whether none of x has an exponent of all ones, as NaN and the infinities do
 cdef bint is_finite(const real *x, ptrdiff_t n) noexcept nogil
-# labels = y; false if one of them is neither in 0 .. classes - 1 nor, where there is such a one, `ignored`
-cdef bint take_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores, int64_t ignored,
+# labels = y, of NumPy's type number `kind`; false if that is neither int32 nor int64, or if one of them is neither in
+# 0 .. classes - 1 nor, where there is such a one, `ignored`
+cdef bint take_labels(int kind, ptrdiff_t n, const void *y, int64_t classes, bint ignores, int64_t ignored,
                       int32_t *labels) noexcept nogil
 
 cdef class Batches:

@@ -1,5 +1,4 @@
-"""Samples in memory, and how a step gets at those of one batch: looked at, gathered, and converted to the
-engine's precision."""
+"""Samples in memory: looked at, and gathered batch by batch, converted to the engine's precision."""
 
 cimport cython
 cimport numpy as cnp
@@ -32,6 +31,10 @@ ctypedef fused number:
     uint16_t
     uint32_t
     uint64_t
+
+ctypedef fused whole:
+    int32_t
+    int64_t
 
 SOURCES = {
     "float32": FLOAT32, "float64": FLOAT64, "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
@@ -198,7 +201,7 @@ def all_finite(const real[::1] x) -> bool:
     return finite
 
 
-cdef bint take_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores, int64_t ignored,
+cdef bint copy_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores, int64_t ignored,
                       int32_t *labels) noexcept nogil:
     cdef ptrdiff_t i
     cdef bint bad = False
@@ -206,6 +209,13 @@ cdef bint take_labels(ptrdiff_t n, const whole *y, int64_t classes, bint ignores
         labels[i] = <int32_t>y[i]
         bad |= not (0 <= y[i] < classes or ignores and y[i] == ignored)
     return not bad
+
+
+cdef bint take_labels(int kind, ptrdiff_t n, const void *y, int64_t classes, bint ignores, int64_t ignored,
+                      int32_t *labels) noexcept nogil:
+    if kind == cnp.NPY_INT64:
+        return copy_labels(n, <const int64_t *>y, classes, ignores, ignored, labels)
+    return kind == cnp.NPY_INT32 and copy_labels(n, <const int32_t *>y, classes, ignores, ignored, labels)
 
 
 def labels_of(cnp.ndarray y not None, int64_t classes, ignored):
@@ -218,15 +228,12 @@ def labels_of(cnp.ndarray y not None, int64_t classes, ignored):
     cdef int kind = cnp.PyArray_TYPE(y)
     cdef cnp.ndarray out
     cdef int32_t *labels
-    if not cnp.PyArray_ISCARRAY_RO(y) or kind != cnp.NPY_INT64 and kind != cnp.NPY_INT32:
+    if not cnp.PyArray_ISCARRAY_RO(y):
         return None
     out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_INT32, False)
     labels = <int32_t *>cnp.PyArray_DATA(out)
     with nogil:
-        if kind == cnp.NPY_INT64:
-            good = take_labels(n, <const int64_t *>given, classes, ignores, label, labels)
-        else:
-            good = take_labels(n, <const int32_t *>given, classes, ignores, label, labels)
+        good = take_labels(kind, n, given, classes, ignores, label, labels)
     return out if good else None
 
 

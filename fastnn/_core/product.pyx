@@ -44,8 +44,9 @@ cdef enum:
 # A block is so many bytes of a row of A deep, and its part of B takes so many at most: what a core's own cache holds
 # where that is a good deal. Otherwise B comes from further away in any case, and there may be 1024 columns of as many
 # floats, so that A is packed, and C read and written again, as seldom as may be.
-cdef ptrdiff_t depth_bytes = 1600 if core_cache() >= 2 << 20 else 4096
-cdef ptrdiff_t b_bytes = 1536 << 10 if core_cache() >= 2 << 20 else B_ROOM
+cdef bint roomy = core_cache() >= 2 << 20
+cdef ptrdiff_t depth_bytes = 1600 if roomy else 4096
+cdef ptrdiff_t b_bytes = 1536 << 10 if roomy else B_ROOM
 
 
 cdef inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) noexcept nogil:
@@ -178,7 +179,7 @@ cdef int narrow(const Product *p, ptrdiff_t i0, ptrdiff_t i1, const real *tag) n
 cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0,
                      ptrdiff_t k1, const fnn_tile_numbers *shape, real *a_panels, ptrdiff_t a_width,
                      const real *b_panels, bint first) noexcept nogil:
-    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from the first-level cache.
+    """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from a near cache.
     `first`: B was not read yet, so that the first row of tiles fetches what the next tile will read of it."""
     cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
     cdef ptrdiff_t rows = pieces(i1 - i0, count)

@@ -272,14 +272,8 @@ cdef class Trainer:
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if o.labels:
             labels = <int32_t *>job.truth_room
-            kind = cnp.PyArray_TYPE(<cnp.ndarray>y)
-            if kind == cnp.NPY_INT64:
-                if not take_labels(rows * o.rows, <const int64_t *>job.y.data, o.d, o.ignores, o.ignored, labels):
-                    return False
-            elif kind == cnp.NPY_INT32:
-                if not take_labels(rows * o.rows, <const int32_t *>job.y.data, o.d, o.ignores, o.ignored, labels):
-                    return False
-            else:
+            if not take_labels(cnp.PyArray_TYPE(<cnp.ndarray>y), rows * o.rows, job.y.data, o.d, o.ignores, o.ignored,
+                               labels):
                 return False
             job.y.data = <const char *>labels
         job.run.training, job.run.forwards = True, forwards
