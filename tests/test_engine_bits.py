@@ -82,6 +82,92 @@ def test_large_batches_are_gathered_alike(same_for_threads, stored):
     assert np.any(in_order[0] != shuffled[0])
 
 
+def wide_input(seed=3):
+    """A network whose first layer is nearly all of its work, so that idle threads gather the next batch of 64."""
+    stack = [layers.Dense(24, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(3)]
+    model = Sequential([layers.Input((800,)), *stack], seed=seed)
+    model.compile("adam", fastnn.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+def wide_data(rows=210, dtype=np.float32):
+    r = np.random.default_rng(2)
+    return r.normal(size=(rows, 800)).astype(dtype), r.integers(0, 3, rows)
+
+
+def gathers_ahead(model):
+    return any(trainer.gathers_ahead for trainer in model._need_compiled().trainers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_gathered_ahead(same_for_threads, dtype, stride, shuffle):
+    """The last batch of an epoch is smaller, and the next epoch begins with another one."""
+    x, y = wide_data(420, dtype)
+    x, y = x[::stride], y[::stride]
+    ahead = set()
+
+    def fitted():
+        model = wide_input()
+        history = model.fit(x, y, batch_size=64, epochs=3, shuffle=shuffle, verbose=0, sample_weight=1.0 + y).history
+        ahead.add((fastnn.get_num_threads() > 1, gathers_ahead(model)))
+        return [*model.get_weights(), *(np.array(v) for v in history.values())]
+
+    same_for_threads(fitted)
+    lies_as_wanted = dtype == "float32" and stride == 1 and not shuffle
+    assert ahead == {(False, False), (True, not lies_as_wanted)}
+
+
+@pytest.mark.parametrize("rows", [63, 64, 65, 128])
+def test_batches_gathered_ahead_are_few(with_threads, rows):
+    """One or two an epoch, the last of them of one sample."""
+    x, y = wide_data(rows)
+    results = []
+    for threads in (1, 2):
+        with_threads(threads)
+        model = wide_input()
+        model.fit(x, y, batch_size=64, epochs=3, verbose=0)
+        results.append(model.get_weights())
+    same_bits(*results)
+
+
+def test_samples_changed_between_batches(with_threads):
+    """A callback that changes x is heeded by the very next batch."""
+    results = []
+    for threads in (1, 2):
+        with_threads(threads)
+        x, y = wide_data()
+
+        def change(batch, logs, x=x):
+            x += 1
+
+        model = wide_input()
+        model.fit(x, y, batch_size=64, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=change)])
+        results.append(model.get_weights())
+    same_bits(*results)
+
+
+def test_a_failing_step_that_gathers_ahead(with_threads):
+    """A loss that overflows in the third batch: the model is as two batches left it, and goes on learning."""
+    results = []
+    for threads in (1, 2):
+        with_threads(threads)
+        x, y = wide_data(dtype=np.float64)
+        x[130] = 3e38
+        model = wide_input()
+        with pytest.raises(fastnn.DivergenceError):
+            model.fit(x, y, batch_size=64, shuffle=False, verbose=0)
+        assert gathers_ahead(model) == (threads > 1)
+        two = wide_input()
+        two.fit(x[:128], y[:128], batch_size=64, shuffle=False, verbose=0)
+        same_bits(model.get_weights(), two.get_weights())
+        x[130] = 0
+        model.fit(x, y, batch_size=64, verbose=0)
+        results.append(model.get_weights())
+    same_bits(*results)
+
+
 LISTENERS = {
     "batches": lambda: callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None),
     "begins": lambda: callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),

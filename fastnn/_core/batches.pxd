@@ -13,6 +13,22 @@ cdef struct Table:
     Source source
     bint contiguous
 
+cdef enum:
+    FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
+
+cdef struct Fetch:
+    # Samples order[begin + r] of a table, or begin + r where there is no order, into rows of y
+    const Table *table
+    const int64_t *order
+    ptrdiff_t begin, rows, block   # `block` rows are a task
+    void *y
+
+# Whether batches need no gathering, since they lie in the table as they are wanted
+cdef inline bint lies_ready(const Table *t, const int64_t *order) noexcept nogil:
+    return t.contiguous and t.source == COPIED and order == NULL
+
+# Task `index` of a fetch
+cdef void fetch_block(const Fetch *job, int64_t index, const real *tag) noexcept nogil
 # y[rows] = samples order[begin], order[begin + 1], ... (order NULL: begin, begin + 1, ...) in the precision of y
 cdef void fetch(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_t rows, real *y,
                 int threads) noexcept nogil

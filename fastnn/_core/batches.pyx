@@ -17,7 +17,6 @@ cdef extern from "fnn.h" nogil:
         FNN_MOST_THREADS
 
 cdef enum:
-    FETCHED_BY_ALL = 128 << 10    # bytes of a batch that several threads gather
     LOOKED_AT = 64 << 10          # elements that a thread takes at a time while it looks for NaN
 
 ctypedef fused number:
@@ -87,14 +86,6 @@ cdef void gather(const Table *t, const int64_t *order, ptrdiff_t begin, ptrdiff_
         gather_sized(t, order, begin, rows, y, 8)
     else:
         gather_sized(t, order, begin, rows, y, t.bytes)
-
-
-cdef struct Fetch:
-    # Samples order[begin + r] of a table, or begin + r where there is no order, into rows of y
-    const Table *table
-    const int64_t *order
-    ptrdiff_t begin, rows, block   # `block` rows are a task
-    void *y
 
 
 cdef void fetch_block(const Fetch *job, int64_t index, const real *tag) noexcept nogil:

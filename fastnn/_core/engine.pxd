@@ -14,6 +14,7 @@ cdef class Layout:
 cdef class Workspace:
     cdef char *block                          # as it was allocated
     cdef char *memory                         # its first whole cache line
+    cdef char *spare                          # where another input of `capacity` samples has room, if it was asked for
     cdef readonly ptrdiff_t capacity, bytes
 
 cdef class Engine:

@@ -135,15 +135,18 @@ cdef class Layout:
 
 @cython.final
 cdef class Workspace:
-    """Memory for one pass of up to `capacity` samples."""
+    """Memory for one pass of up to `capacity` samples, and for as many again of `spare` elements."""
 
-    def __cinit__(self, Layout layout, ptrdiff_t rows, ptrdiff_t itemsize):
+    def __cinit__(self, Layout layout, ptrdiff_t rows, ptrdiff_t itemsize, ptrdiff_t spare=0):
+        cdef ptrdiff_t own
         self.capacity = (rows + ROUNDED - 1) // ROUNDED * ROUNDED
-        self.bytes = (layout.planes * self.capacity + layout.sized) * itemsize
+        own = ((layout.planes * self.capacity + layout.sized) * itemsize + LINE - 1) // LINE * LINE
+        self.bytes = own + spare * self.capacity * itemsize
         self.block = <char *>malloc(self.bytes + LINE)
         if self.block == NULL:
             raise MemoryError(f"{self.bytes} bytes for a batch of {rows} samples; take a smaller batch_size")
         self.memory = self.block + (LINE - <uintptr_t>self.block % LINE)
+        self.spare = self.memory + own
 
     def __dealloc__(self):
         free(self.block)

@@ -45,6 +45,9 @@ cdef struct Job:
     Table x, y, w
     const int64_t *order
     ptrdiff_t n, size             # samples; of a batch
+    void *places[2]               # where x is gathered to; the second is NULL where batches are not gathered ahead
+    int place                     # of the batch at hand
+    ptrdiff_t ahead               # where the batch begins that is gathered in the other place; -1 for none
     double *values                # the losses of a batch
     double *scales                # d cost / d losses, where they differ
     double *weight_room
@@ -73,8 +76,9 @@ cdef double mean_loss(const Job *job) noexcept nogil
 cdef void begin_sums(Job *job) noexcept nogil
 # The commit: the only part of a step that changes the model
 cdef void settle(Job *job, const real *tag) noexcept nogil
-# A whole step, or where it does not learn an evaluation, of a program without Python
-cdef int one_batch(Job *job, ptrdiff_t begin, bint learns, const real *tag) noexcept nogil
+# A whole step, or where it does not learn an evaluation, of a program without Python. `next` is where the batch begins
+# that comes after it; -1 for none
+cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const real *tag) noexcept nogil
 # Batches batch .. end - 1, as long as it takes less than `patience` ns; returns the first that was not done
 cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, const double *rates, int64_t patience,
                           int *status, const real *tag) noexcept nogil

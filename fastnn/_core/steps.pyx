@@ -7,14 +7,17 @@ nothing interrupts. A step that fails before its commit leaves the model as it w
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
-from fastnn._core.batches cimport COPIED, fetch, gather
-from fastnn._core.kernels cimport chosen_table, clock, fnn, real
+from fastnn._core.batches cimport Fetch, fetch, fetch_block, gather, lies_ready
+from fastnn._core.kernels cimport chosen_table, clock, fnn, parallel, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 from fastnn._core.metrics cimport add_values, metric_values
 from fastnn._core.ops cimport DONE, NOT_FINITE, backward, commit, forward, gradient_of, value_of
 from fastnn._core.optimizers cimport Plan, Segment, penalties, step
 
 fnn = chosen_table()
+
+cdef enum:
+    PIECE_BYTES = 16 << 10        # of a batch that is gathered ahead
 
 
 cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
@@ -23,11 +26,15 @@ cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     job.run.B = rows
     job.run.penalizes, job.run.penalty = True, 0
     job.truth, job.weights = NULL, NULL
-    if job.x.contiguous and job.x.source == COPIED and job.order == NULL:
+    if lies_ready(&job.x, job.order):
         job.run.x = job.x.data + begin * job.x.stride
     else:
-        job.run.x = NULL
-        fetch(&job.x, job.order, begin, rows, value_of(&job.run, 0, tag), job.run.threads)
+        if job.ahead == begin:
+            job.place = 1 - job.place
+        else:
+            fetch(&job.x, job.order, begin, rows, <real *>job.places[job.place], job.run.threads)
+        job.run.x = job.places[job.place]
+    job.ahead = -1
     if job.y.data != NULL:
         job.truth = job.y.data + begin * job.y.stride
         if job.order != NULL:
@@ -158,22 +165,70 @@ cdef void settle(Job *job, const real *tag) noexcept nogil:
     job.run.forwards += 1
 
 
-cdef int one_batch(Job *job, ptrdiff_t begin, bint learns, const real *tag) noexcept nogil:
-    """A whole step, or where it does not learn an evaluation, of a program without Python"""
+cdef int there_and_back(Job *job, int first, bint learns, const real *tag) noexcept nogil:
+    """The ops from `first` on forward, the loss, and the same ops backward"""
     cdef int last = job.ops - job.fused, status
+    status = forward(&job.run, first, last, tag)
+    if status >= 0:
+        status = look(job, learns, tag)
+    if status >= 0 and learns:
+        status = backward(&job.run, first, last, tag)
+    return status if status < -1 else DONE
+
+
+cdef struct Meanwhile:
+    # Task 0: what one thread does between the first op's two passes. The others: the next batch, in pieces
+    Job *job
+    int status
+    Fetch next
+
+
+cdef void meanwhile(Meanwhile *both, int64_t index, const real *tag) noexcept nogil:
+    if index == 0:
+        both.status = there_and_back(both.job, 1, True, tag)
+    else:
+        fetch_block(&both.next, index - 1, tag)
+
+
+cdef void meanwhile_float(void *context, int64_t index, int worker) noexcept nogil:
+    meanwhile(<Meanwhile *>context, index, <const float *>NULL)
+
+
+cdef void meanwhile_double(void *context, int64_t index, int worker) noexcept nogil:
+    meanwhile(<Meanwhile *>context, index, <const double *>NULL)
+
+
+cdef int gather_ahead(Job *job, ptrdiff_t next, const real *tag) noexcept nogil:
+    """there_and_back from the second op on, which leaves other threads idle: they gather the next batch."""
+    cdef Meanwhile both
+    cdef Fetch *f = &both.next
+    both.job = job
+    f.table, f.order, f.begin, f.rows = &job.x, job.order, next, min(job.size, job.n - next)
+    f.block = max(<ptrdiff_t>1, PIECE_BYTES // (job.x.size * <ptrdiff_t>sizeof(real)))
+    f.y = job.places[1 - job.place]
+    parallel(meanwhile_float if real is float else meanwhile_double, &both, 1 + (f.rows + f.block - 1) // f.block,
+             job.run.threads)
+    job.ahead = next
+    return both.status
+
+
+cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const real *tag) noexcept nogil:
+    cdef int status
     load(job, begin, tag)
     if job.weight == 0:
         return DONE
-    status = forward(&job.run, 0, last, tag)
-    if status < 0:
-        return status
-    status = look(job, learns, tag)
-    if status < 0 or not learns:
-        return status
-    status = backward(&job.run, 0, last, tag)
+    if not learns or next < 0 or job.places[1] == NULL:
+        status = there_and_back(job, 0, learns, tag)
+    else:
+        status = forward(&job.run, 0, 1, tag)
+        if status >= 0:
+            status = gather_ahead(job, next, tag)
+        if status == DONE:
+            status = backward(&job.run, 0, 1, tag)
     if status < -1:
         return status
-    settle(job, tag)
+    if learns:
+        settle(job, tag)
     return DONE
 
 
@@ -181,10 +236,11 @@ cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, con
                           int *status, const real *tag) noexcept nogil:
     """Batches batch .. end - 1, as long as it takes less than `patience` ns; returns the first that was not done."""
     cdef int64_t deadline = <int64_t>clock() + patience, first = batch
+    job.ahead = -1                # whatever was gathered, Python may have changed x since
     while batch < end:
         if rates != NULL:
             job.lr = rates[batch - first]
-        status[0] = one_batch(job, batch * job.size, learns, tag)
+        status[0] = one_batch(job, batch * job.size, (batch + 1) * job.size if batch + 1 < end else -1, learns, tag)
         if status[0] < 0:
             return batch
         batch += 1

@@ -19,10 +19,13 @@ cdef class Trainer:
     cdef Workspace workspace
     cdef readonly Batches batches
     cdef double operations                  # a sample
+    cdef double later_work                  # multiply-adds a sample, or what takes as long, of the ops after the first
     cdef ptrdiff_t room, room_of_truth, room_of_weights   # samples; bytes of y_true and weights of each
+    cdef ptrdiff_t room_of_spare            # elements of each in a batch that is gathered ahead
 
     cdef void free_room(self) noexcept
-    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights) except -1
+    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights, ptrdiff_t spare) except -1
+    cdef bint may_gather_ahead(self, ptrdiff_t rows, Batches batches)
     cdef ptrdiff_t quick_rows(self, x, y) except -1
     cdef int64_t run_in_parts(self, int64_t batch, int64_t end, bint learns, const double *rates,
                               int64_t patience) except -1

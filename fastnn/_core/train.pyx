@@ -9,10 +9,10 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastnn._core.batches cimport COPIED, Batches, is_finite, take_labels
+from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
-from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward
+from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward, value_of
 from fastnn._core.optimizers cimport Updater
 from fastnn._core.steps cimport (
     OVER_COUNT,
@@ -40,6 +40,8 @@ fnn = chosen_table()
 
 cdef enum:
     LONG_STEP = 1 << 29           # floating-point operations of a step during which signals are looked at
+    LATER_WORK = 1 << 20          # multiply-adds that one thread does while the others gather the next batch
+    ELEMENT_WORK = 16             # of them that take as long as an element of an op that is no product
 
 REDUCTIONS = {
     "sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED,
@@ -114,6 +116,10 @@ cdef class Trainer:
             op = &engine.training.ops[i]
             if op.kind == DENSE:
                 self.operations += 6.0 * op.rows * op.inputs * op.outputs
+            if i > 0:
+                self.later_work += op.rows * (
+                    3.0 * op.inputs * op.outputs if op.kind == DENSE else ELEMENT_WORK * max(op.inputs, op.outputs)
+                )
 
     def __dealloc__(self):
         free(self.metrics)
@@ -127,14 +133,23 @@ cdef class Trainer:
         self.job.values = self.job.scales = self.job.weight_room = NULL
         self.job.truth_room = NULL
 
-    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights) except -1:
+    cdef bint may_gather_ahead(self, ptrdiff_t rows, Batches batches):
+        """Whether, of batches of so many samples, the next is gathered by threads that this one leaves idle."""
+        cdef const Op *ops = self.engine.training.ops
+        cdef ptrdiff_t bytes = rows * batches.x_table.size * (8 if self.engine.wide else 4)
+        return (bytes >= FETCHED_BY_ALL and not lies_ready(&batches.x_table, batches.rows)
+                and not self.in_python and not self.long_steps and rows * self.later_work <= LATER_WORK
+                and self.job.ops > self.job.fused and ops[0].kind == DENSE and ops[0].input == 0)
+
+    cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights, ptrdiff_t spare) except -1:
         """Memory for batches of so many samples, so that the steps themselves allocate nothing.
 
-        truth and weights are how many bytes a sample has of y_true, and how many weights.
+        truth and weights are how many bytes a sample has of y_true, and how many weights; spare is how many elements
+        of x it has that are gathered ahead.
         """
         cdef ptrdiff_t i, each = max(<ptrdiff_t>1, self.job.objective.rows)
         if (self.workspace is not None and self.room >= rows and self.room_of_truth >= truth
-                and self.room_of_weights >= weights):
+                and self.room_of_weights >= weights and self.room_of_spare >= spare):
             return 0
         self.workspace, self.room = None, 0
         self.free_room()
@@ -147,8 +162,8 @@ cdef class Trainer:
         if (self.job.values == NULL or self.job.scales == NULL or self.job.weight_room == NULL
                 or self.job.truth_room == NULL):
             raise MemoryError(f"no memory for batches of {rows} samples; take a smaller batch_size")
-        self.workspace = Workspace(self.engine.training, rows, 8 if self.engine.wide else 4)
-        self.room, self.room_of_truth, self.room_of_weights = rows, truth, weights
+        self.workspace = Workspace(self.engine.training, rows, 8 if self.engine.wide else 4, spare)
+        self.room, self.room_of_truth, self.room_of_weights, self.room_of_spare = rows, truth, weights, spare
         return 0
 
     def share_penalties(self, double scale, double divisor):
@@ -159,14 +174,23 @@ cdef class Trainer:
     def bind(self, Batches batches not None, bint training, uint64_t forwards):
         """Take the data of the next runs, and the number of training forwards so far."""
         cdef Job *job = &self.job
-        self.make_room(max(<ptrdiff_t>1, min(batches.size, batches.n)), batches.y_table.bytes, batches.w_table.size)
+        cdef ptrdiff_t rows = max(<ptrdiff_t>1, min(batches.size, batches.n))
+        cdef bint ahead
+        self.long_steps = self.operations * rows >= LONG_STEP
+        ahead = training and self.may_gather_ahead(rows, batches)
+        self.make_room(rows, batches.y_table.bytes, batches.w_table.size, batches.x_table.size if ahead else 0)
         self.batches = batches
         self.engine.begin(&job.run, self.workspace, True, 0)
+        if self.engine.wide:
+            job.places[0] = value_of(&job.run, 0, <const double *>NULL)
+        else:
+            job.places[0] = value_of(&job.run, 0, <const float *>NULL)
+        job.places[1] = self.workspace.spare if ahead and job.run.threads > 1 else NULL
+        job.place, job.ahead = 0, -1
         job.run.training, job.run.forwards = training, forwards
         job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
         job.x, job.y, job.w = batches.x_table, batches.y_table, batches.w_table
         job.order, job.n, job.size = batches.rows, batches.n, batches.size
-        self.long_steps = self.operations * min(batches.size, batches.n) >= LONG_STEP
 
     # ------------------------------------------------------------------------------------------------------- results
 
@@ -196,6 +220,11 @@ cdef class Trainer:
     def forwards(self) -> int:
         """Training forwards so far."""
         return self.job.run.forwards
+
+    @property
+    def gathers_ahead(self) -> bool:
+        """Whether a step on what is bound gathers the next batch, too."""
+        return self.job.places[1] != NULL
 
     # ---------------------------------------------------------------------------------------------------------- runs
 
@@ -267,7 +296,7 @@ cdef class Trainer:
         cdef int status
         if rows == 0:
             return False
-        self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0)
+        self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0, 0)
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if o.labels:
@@ -284,9 +313,9 @@ cdef class Trainer:
         job.lr = lr
         with nogil:
             if self.engine.wide:
-                status = one_batch(job, 0, True, <const double *>NULL)
+                status = one_batch(job, 0, -1, True, <const double *>NULL)
             else:
-                status = one_batch(job, 0, True, <const float *>NULL)
+                status = one_batch(job, 0, -1, True, <const float *>NULL)
         if status == NOT_FINITE:
             raise NotFinite(f"the loss is {job.loss}", 0)
         failed(status)
