@@ -322,7 +322,8 @@ cdef class Engine:
         self.give_back(workspace, False)
 
     cdef int predict_chunks(self, ptrdiff_t n, ptrdiff_t most, const char *x, char *out) except -1:
-        """The same by several threads, each of which takes whole chunks of rows through all ops."""
+        """The same by several threads, each of which takes whole chunks of rows through all ops: of at most `most`, one
+        size, and as many for each thread."""
         cdef Chunks job
         cdef int threads = get_threads(), i, status = DONE
         cdef ptrdiff_t first = 0, count, chunks, size = 8 if self.wide else 4
@@ -330,6 +331,9 @@ cdef class Engine:
         most = max(<ptrdiff_t>LEAST_CHUNK, min(most, (n + 2 * threads - 1) // (2 * threads)))
         chunks = (n + most - 1) // most
         threads = min(threads, chunks)
+        chunks = (chunks + threads - 1) // threads * threads
+        most = (n + chunks - 1) // chunks
+        chunks = (n + most - 1) // most
         job.runs = <Run *>calloc(threads, sizeof(Run))
         job.status = <int *>calloc(threads, sizeof(int))
         try:
