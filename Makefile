@@ -132,11 +132,11 @@ fuzz: sanitized ## damaged model files under the same sanitizers (FILES=100000)
 
 # ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do,
 # whose BLAS stays on one thread.
-tsan: $(STAMPS)/build $(STAMPS)/test ## the pool, all that runs in it for two callers, and products in stages, under ThreadSanitizer
+tsan: $(STAMPS)/build $(STAMPS)/test ## the pool, what two callers run in it, products in stages, batches gathered ahead, under ThreadSanitizer
 	$(MAKE) -C csrc tsan
 	$(call BUILD_SANITIZED,build/tsan,thread)
 	TSAN_OPTIONS="halt_on_error=1 $${TSAN_OPTIONS:-}" OPENBLAS_NUM_THREADS=1 $(call SANITIZED,build/tsan,libtsan) $(PYTEST) \
-	    tests/test_two_callers.py tests/test_product.py -k "callers or stages"
+	    tests/test_two_callers.py tests/test_product.py tests/test_engine_bits.py -k "callers or stages or ahead"
 
 # ------------------------------------------------------------------------------------------------------- other machines
 
