@@ -120,52 +120,51 @@ def test_batches_gathered_ahead(same_for_threads, dtype, stride, shuffle):
 
 
 @pytest.mark.parametrize("rows", [63, 64, 65, 128])
-def test_batches_gathered_ahead_are_few(with_threads, rows):
+def test_batches_gathered_ahead_are_few(same_for_threads, rows):
     """One or two an epoch, the last of them of one sample."""
     x, y = wide_data(rows)
-    results = []
-    for threads in (1, 2):
-        with_threads(threads)
+
+    def fitted():
         model = wide_input()
         model.fit(x, y, batch_size=64, epochs=3, verbose=0)
-        results.append(model.get_weights())
-    same_bits(*results)
+        return model.get_weights()
+
+    same_for_threads(fitted)
 
 
-def test_samples_changed_between_batches(with_threads):
-    """A callback that changes x is heeded by the very next batch."""
-    results = []
-    for threads in (1, 2):
-        with_threads(threads)
+def test_samples_changed_between_batches(same_for_threads):
+    """A callback that changes x is heeded by the very next batch, although others are gathered ahead."""
+
+    def fitted():
         x, y = wide_data()
 
-        def change(batch, logs, x=x):
-            x += 1
+        def change(batch, logs):
+            x[...] += 1
 
         model = wide_input()
         model.fit(x, y, batch_size=64, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=change)])
-        results.append(model.get_weights())
-    same_bits(*results)
+        return model.get_weights()
+
+    same_for_threads(fitted)
 
 
-def test_a_failing_step_that_gathers_ahead(with_threads):
+def test_a_failing_step_that_gathers_ahead(same_for_threads):
     """A loss that overflows in the third batch: the model is as two batches left it, and goes on learning."""
-    results = []
-    for threads in (1, 2):
-        with_threads(threads)
+
+    def fitted():
         x, y = wide_data(dtype=np.float64)
         x[130] = 3e38
-        model = wide_input()
+        model, two = wide_input(), wide_input()
         with pytest.raises(fastnn.DivergenceError):
             model.fit(x, y, batch_size=64, shuffle=False, verbose=0)
-        assert gathers_ahead(model) == (threads > 1)
-        two = wide_input()
+        assert gathers_ahead(model) == (fastnn.get_num_threads() > 1)
         two.fit(x[:128], y[:128], batch_size=64, shuffle=False, verbose=0)
         same_bits(model.get_weights(), two.get_weights())
         x[130] = 0
         model.fit(x, y, batch_size=64, verbose=0)
-        results.append(model.get_weights())
-    same_bits(*results)
+        return model.get_weights()
+
+    same_for_threads(fitted)
 
 
 LISTENERS = {
