@@ -125,7 +125,7 @@ enum { FNN_FLAT_DEPTH = 8 };
 #define FNN_PRODUCT_HELPERS(real)                                                                                      \
     struct {                                                                                                           \
         int rows, columns, vector;                                                                                     \
-        int pack_a, pack_b, pack_turned;                                                                               \
+        int pack_a, pack_b, turned_columns, turned_block;                                                              \
         void (*run)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t K, const real *a, ptrdiff_t a_row, ptrdiff_t a_k,              \
                     const real *b, ptrdiff_t b_k, real *c, ptrdiff_t c_row, const real *init, ptrdiff_t init_row,      \
                     uintptr_t ahead, uintptr_t ahead_k);                                                               \
@@ -137,14 +137,15 @@ enum { FNN_FLAT_DEPTH = 8 };
     (fnn_tile_numbers)                                                                                                 \
     {                                                                                                                  \
         FNN_OF(p)->tile[shape].rows, FNN_OF(p)->tile[shape].columns, FNN_OF(p)->tile[shape].vector,                    \
-            FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b, FNN_OF(p)->tile[shape].pack_turned           \
+            FNN_OF(p)->tile[shape].pack_a, FNN_OF(p)->tile[shape].pack_b, FNN_OF(p)->tile[shape].turned_columns,       \
+            FNN_OF(p)->tile[shape].turned_block                                                                        \
     }
 #define fnn_tile(shape, m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row, ahead, ahead_k)                      \
     FNN_OF(a)->tile[shape].run(m, n, K, a, a_row, a_k, b, b_k, c, c_row, init, init_row, ahead, ahead_k)
 #define fnn_pack(K, n, b, b_k, b_column, step, width, panel) FNN_OF(b)->pack(K, n, b, b_k, b_column, step, width, panel)
 #define fnn_fma_rounds(rounds, result) FNN_OF(result)->fma_rounds(rounds, result)
 typedef struct {
-    int rows, columns, vector, pack_a, pack_b, pack_turned;
+    int rows, columns, vector, pack_a, pack_b, turned_columns, turned_block;
 } fnn_tile_numbers;
 
 /* Activations (activations.def, elementwise.h): the rows of the table are numbered FNN_ACTIVATION_<name>.

@@ -14,14 +14,17 @@
 
 /* A tall tile reuses each row of B so often, and a long vector takes so much of it at a time, that memory as it lies
    serves until its rows are pages apart; the small tile wants B in order sooner. A transposed A has a line of its own for
-   each step of k, which the tall tile wants side by side once it comes back to them for so many columns. */
+   each step of k, which either wants side by side once it comes back to them for so many columns and meanwhile reads so
+   many elements of B: the tall tile takes more of a line at a time. */
 #define TILE_PACK_A 4096
 #if TILE_ROWS == 14
 #define TILE_PACK_B 3072
-#define TILE_PACK_TURNED 256
+#define TILE_TURNED_COLUMNS 256
+#define TILE_TURNED_BLOCK (40 << 10)
 #else
 #define TILE_PACK_B 1024
-#define TILE_PACK_TURNED (1 << 30)
+#define TILE_TURNED_COLUMNS 64
+#define TILE_TURNED_BLOCK (16 << 10)
 #endif
 
 /* What a tile fetches on its way down: nothing; as much at each step as it reads of B; or the beginning of each row of B
@@ -36,6 +39,9 @@ enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
 #else
 #define FETCH_DEPTH 128
 #endif
+
+/* So many rows of an operand are packed at a time */
+#define PACK_ROWS 8
 
 /* One tile of m rows and v vectors, of which the last is cut to `tail` where `partial`. All four are constants where
    this is inlined, so that the sums live in registers. Addresses to fetch may lie beyond the operands: no pointers.
@@ -168,19 +174,23 @@ static void tile_flat(TILE_PARAMETERS)
     }
 }
 
-/* Rows of B, whose elements lie side by side, into panels: memory is read in order, each row of B once */
+/* Rows of B, whose elements lie side by side, into panels, a few rows at a time: panels are often a power of two apart,
+   and each of them gets some lines in a run before the next one wants its place in the cache */
 static void pack_rows(ptrdiff_t K, ptrdiff_t n, const real *b, ptrdiff_t b_k, ptrdiff_t step, ptrdiff_t width, real *panel)
 {
-    for (ptrdiff_t k = 0; k < K; k++, b += b_k, panel += width) {
+    for (ptrdiff_t k0 = 0; k0 < K; k0 += PACK_ROWS) {
+        const ptrdiff_t k1 = k0 + PACK_ROWS < K ? k0 + PACK_ROWS : K;
         real *out = panel;
         for (ptrdiff_t j = 0; j < n; j += step, out += K * width) {
             if (j + width <= n) { /* with the first elements of the next panel, where a step is not the whole width */
-                for (ptrdiff_t v = 0; v < width; v += VL)
-                    v_store(out + v, v_load(b + j + v));
+                for (ptrdiff_t k = k0; k < k1; k++)
+                    for (ptrdiff_t v = 0; v < width; v += VL)
+                        v_store(out + k * width + v, v_load(b + k * b_k + j + v));
             } else {
                 const ptrdiff_t count = n - j < step ? n - j : step;
-                for (ptrdiff_t v = 0; v < count; v += VL)
-                    v_store(out + v, v_load_n(b + j + v, (size_t)(count - v)));
+                for (ptrdiff_t k = k0; k < k1; k++)
+                    for (ptrdiff_t v = 0; v < count; v += VL)
+                        v_store(out + k * width + v, v_load_n(b + k * b_k + j + v, (size_t)(count - v)));
             }
         }
     }
@@ -236,6 +246,6 @@ static double fma_rounds(ptrdiff_t rounds, real *result)
 }
 
 #define FNN_PRODUCT_ENTRIES                                                                                            \
-    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_PACK_TURNED, tile_wide},                                             \
-             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_PACK_TURNED, tile_flat}},                                         \
+    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK, tile_wide},                                             \
+             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK, tile_flat}},                                         \
     .pack = pack, .fma_rounds = fma_rounds,

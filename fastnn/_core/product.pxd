@@ -2,7 +2,7 @@ from fastnn._core.kernels cimport real
 
 cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_tile_numbers:
-        int rows, columns, vector, pack_a, pack_b, pack_turned
+        int rows, columns, vector, pack_a, pack_b, turned_columns, turned_block
 
     int FNN_TILE_WIDE
     int FNN_TILE_FLAT

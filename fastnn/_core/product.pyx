@@ -28,6 +28,7 @@ cdef enum:
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
     PACK_ROUGH_ROWS = 112     # so many if it only mends that vectors straddle the lines of the cache,
     PACK_A_COLUMNS = 96       # and so many columns a packed A
+    PACK_TURNED_STRIDE = 640  # of an A read transposed: from there on its lines are too far apart to be seen coming
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
     FAR_BYTES = 32 << 10      # of B, more than lie in the first-level cache of the core that wrote them
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
@@ -209,11 +210,14 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
                      c + i * p.c_row + j, p.c_row, init, init_row, ahead, b_k * sizeof(real))
 
 
-cdef bint packs_a(const Product *p, ptrdiff_t columns, const fnn_tile_numbers *shape, ptrdiff_t size) noexcept nogil:
-    """Whether so many columns of C are computed faster from a packed A."""
-    cdef bint turned = p.a_row == 1 and p.a_k != 1
-    return (columns >= PACK_A_COLUMNS and stride_bytes(p.a_row, p.a_k, size) >= shape.pack_a) or (
-        turned and columns >= shape.pack_turned)
+cdef bint packs_a(const Product *p, ptrdiff_t columns, ptrdiff_t depth, const fnn_tile_numbers *shape,
+                  ptrdiff_t size) noexcept nogil:
+    """Whether so many columns of C are computed faster from an A that is packed for a block so deep."""
+    cdef ptrdiff_t stride = stride_bytes(p.a_row, p.a_k, size)
+    if columns >= PACK_A_COLUMNS and stride >= shape.pack_a:
+        return True
+    return (p.a_row == 1 and stride >= PACK_TURNED_STRIDE and columns >= shape.turned_columns
+            and columns * depth >= shape.turned_block)
 
 
 cdef bint packs_b(const Product *p, ptrdiff_t rows, const fnn_tile_numbers *shape, ptrdiff_t size) noexcept nogil:
@@ -233,7 +237,7 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
     cdef ptrdiff_t depth = pieces(k1 - k0, k_count)
     cdef ptrdiff_t columns = rounded(j1 - j0, width)    # that there is room for in a packed block of B
     cdef ptrdiff_t rows = BLOCK_ROWS, a_width = rounded(shape.rows, shape.vector)
-    cdef bint with_a = packs_a(p, j1 - j0, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
+    cdef bint with_a = packs_a(p, j1 - j0, depth, &shape, size), with_b = packs_b(p, i1 - i0, &shape, size)
     cdef bint far = not with_b and (k1 - k0) * (j1 - j0) * size > FAR_BYTES
     cdef real *room = NULL
     cdef real *b_panels = NULL
