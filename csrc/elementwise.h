@@ -8,7 +8,7 @@ FNN_INLINE vreal v_clip(vreal x, real low, real high) { return v_atmost(v_atleas
 /* slope where low < y < high, else 0 */
 FNN_INLINE vreal v_inside(vreal y, real low, real high, double slope)
 {
-    return v_select(m_and(v_gt(y, v_set(low)), v_lt(y, v_set(high))), v_set((real)slope), v_zero());
+    return v_where(m_and(v_gt(y, v_set(low)), v_lt(y, v_set(high))), v_set((real)slope));
 }
 FNN_INLINE vreal v_square_of(vreal a) { return v_mul(a, a); }
 

@@ -57,7 +57,7 @@ static double above_zero(double x) { return x <= 0 ? 0 : x; }
 FNN_INLINE vreal v_sign(vreal x) { return v_select(v_gt(v_abs(x), v_zero()), v_copysign(v_set(1), x), x); }
 FNN_INLINE vreal half_step(vreal x) /* the derivative of max(x, 0), with one half at its kink */
 {
-    const vreal below = v_select(v_lt(x, v_zero()), v_zero(), v_select(v_eq(x, v_zero()), v_set(0.5), x));
+    const vreal below = v_unless(v_lt(x, v_zero()), v_select(v_eq(x, v_zero()), v_set(0.5), x));
     return v_select(v_gt(x, v_zero()), v_set(1), below);
 }
 FNN_INLINE vreal sign_of_label(vreal y) { return v_select(v_eq(y, v_zero()), v_set(-1), y); }
@@ -85,7 +85,7 @@ FNN_INLINE vreal log_cosh_value(vreal e)
     const vmask near = v_lt(size, v_set(1));
     const vreal above_one = v_div(v_select(near, v_mul(v_set(0.5), v_mul(u, u)), v_div(v_set(1), power)), power);
     const vreal linear = v_sub(size, v_set((real)0.69314718055994530942));
-    return v_add(v_select(near, v_zero(), linear), v_log1p(above_one));
+    return v_add(v_unless(near, linear), v_log1p(above_one));
 }
 
 /* outside of [epsilon, 1 - epsilon], where a clipped probability does not move */
@@ -100,7 +100,7 @@ FNN_INLINE vreal binary_value(vreal y, vreal p, vreal q)
 }
 FNN_INLINE vreal binary_slope(vreal y, vreal p, vreal q)
 {
-    return v_select(is_clipped(p), v_zero(), v_sub(v_div(v_sub(v_set(1), y), q), v_div(y, p)));
+    return v_unless(is_clipped(p), v_sub(v_div(v_sub(v_set(1), y), q), v_div(y, p)));
 }
 /* sigmoid(z) - y from tail = exp(-|z|), without cancellation where y is 0 or 1 */
 FNN_INLINE vreal sigmoid_minus(vreal z, vreal tail, vreal y)

@@ -190,7 +190,7 @@ static void categorical_crossentropy_loss(LOSS_ARGUMENTS)
                 const vreal t = smoothed(v_load_n(y + i + k, (size_t)l), smoothing, d);
                 const vreal o = v_div(v_load_n(p + i + k, (size_t)l), whole);
                 v_store(term + k, v_mul(t, v_log(clip_probability(o))));
-                v_store(moving + k, v_select(is_clipped(o), v_zero(), t));
+                v_store(moving + k, v_unless(is_clipped(o), t));
             }
             sum16_row(&loss, n, term);
             sum16_row(&mass, n, moving);
@@ -204,7 +204,7 @@ static void categorical_crossentropy_loss(LOSS_ARGUMENTS)
         {
             const vreal t = smoothed(v_load_n(y + k, (size_t)l), smoothing, d);
             const vreal o = v_div(v_load_n(p + k, (size_t)l), whole);
-            const vreal direct = v_select(is_clipped(o), v_zero(), v_div(t, o));
+            const vreal direct = v_unless(is_clipped(o), v_div(t, o));
             v_store_n(dy + r * d + k, v_mul(factor, v_sub(back, direct)), (size_t)l);
         }
     }
@@ -216,7 +216,7 @@ FNN_INLINE focal_term categorical_focal(vreal y, vreal o, const double *paramete
     const vreal kept = clip_probability(o), log_o = v_log(kept), miss = v_sub(v_set(1), kept);
     const vreal weight = v_mul(v_set((real)parameters[1]), y), focus = power(miss, parameters[0]);
     const vreal slope = v_mul(weight, v_sub(v_mul(power_slope(miss, parameters[0]), log_o), v_div(focus, kept)));
-    const focal_term f = {v_neg(v_mul(weight, v_mul(focus, log_o))), v_select(is_clipped(o), v_zero(), slope)};
+    const focal_term f = {v_neg(v_mul(weight, v_mul(focus, log_o))), v_unless(is_clipped(o), slope)};
     return f;
 }
 /* The classes at x: probabilities over their sum, or, from logits, exp(z - top) over the sum of all */

@@ -426,7 +426,7 @@ static void dropout(ptrdiff_t n, double rate, uint64_t seed, uint64_t stream, ui
 #define WRITE(i, rest)                                                                                                 \
     {                                                                                                                  \
         const vreal by = v_load(factor + skip + (i)), kept = v_mul(load_part(x + (i), rest), by);                      \
-        store_part(y + (i), v_select(v_eq(by, v_zero()), v_zero(), kept), rest);                                       \
+        store_part(y + (i), v_unless(v_eq(by, v_zero()), kept), rest);                                       \
     }
         FOR_VECTORS(m, WRITE)
 #undef WRITE

@@ -150,11 +150,11 @@ static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_ste
 
 /* A gradient that stays 0, as that of a dead unit does, lets its averages shrink to denormal numbers and no further, with
    which some processors compute a hundred times more slowly (measured; see docs/decisions). Nothing depends on them. */
-FNN_INLINE vreal normal_or_0(vreal a) { return v_select(v_lt(v_abs(a), v_set(REAL_TINY)), v_zero(), a); }
+FNN_INLINE vreal normal_or_0(vreal a) { return v_unless(v_lt(v_abs(a), v_set(REAL_TINY)), a); }
 /* g^2, or 0 where that is denormal */
 FNN_INLINE vreal square_of_gradient(vreal g)
 {
-    return v_mul(v_select(v_lt(v_abs(g), v_set((real)REAL_TINY_ROOT)), v_zero(), g), g);
+    return v_mul(v_unless(v_lt(v_abs(g), v_set((real)REAL_TINY_ROOT)), g), g);
 }
 
 #define LET_SLOTS_0()

@@ -242,8 +242,8 @@ FNN_INLINE void add_above(block z, real tau, sum16 *sum, sum16 *ones)
     EACH_VECTOR(v)
     {
         const vmask in = v_gt(z.v[v], v_set(tau));
-        z.v[v] = v_select(in, z.v[v], v_zero());
-        one.v[v] = v_select(in, v_set(1), v_zero());
+        z.v[v] = v_where(in, z.v[v]);
+        one.v[v] = v_where(in, v_set(1));
     }
     block_add(sum, z);
     block_add(ones, one);
@@ -312,8 +312,8 @@ static void sparsemax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const
             EACH_VECTOR(v)
             {
                 const vmask in = v_gt(a.v[v], v_zero());
-                d.v[v] = v_select(in, d.v[v], v_zero());
-                one.v[v] = v_select(in, v_set(1), v_zero());
+                d.v[v] = v_where(in, d.v[v]);
+                one.v[v] = v_where(in, v_set(1));
             }
             block_add(&sum, d);
             block_add(&ones, one);
@@ -322,7 +322,7 @@ static void sparsemax_backward(ptrdiff_t rows, ptrdiff_t n, const real *y, const
         for (ptrdiff_t i = 0; i < n; i += BLOCK) {
             const block a = block_load(y + i, n - i, 0);
             block d = block_minus(block_load(dy + i, n - i, 0), mean);
-            EACH_VECTOR(v) d.v[v] = v_nan_of(a.v[v], v_select(v_gt(a.v[v], v_zero()), d.v[v], v_zero()));
+            EACH_VECTOR(v) d.v[v] = v_nan_of(a.v[v], v_where(v_gt(a.v[v], v_zero()), d.v[v]));
             block_store(dx + i, n - i, d);
         }
     }

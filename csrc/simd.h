@@ -16,7 +16,8 @@
    v_abs_atmost(a, high)           the smaller of |a| and high; high where a is NaN
    v_ramp(a)                       a, but 0 where a < 0, and NaN where it is -infinity: what a - a is there
    v_lt v_le v_gt v_ge v_eq v_ne   false on NaN, but for v_ne
-   m_and m_or m_not m_any v_select(m, a, b)   m ? a : b
+   m_and m_or m_not m_any
+   v_select(m, a, b)               m ? a : b; v_where(m, a) m ? a : 0; v_unless(m, a) m ? 0 : a
    v_round                         to the nearest integer, ties to even, for |x| < 2^21
    v_pow2(n)                       2^n for an integral n in the normal range
    v_scale(a, n)                   a 2^n for an integral n and a near 1, rounded once, denormal results included
@@ -120,6 +121,10 @@ FNN_INLINE vreal v_copysign(vreal a, vreal sign)
     const vint bit = i_set(FNN_SIGN);
     return v_real(i_or(i_and(v_bits(a), i_set((int_of_real)~FNN_SIGN)), i_and(v_bits(sign), bit)));
 }
+#ifndef FNN_HAS_WHERE
+FNN_INLINE vreal v_where(vmask m, vreal a) { return v_select(m, a, v_zero()); }
+FNN_INLINE vreal v_unless(vmask m, vreal a) { return v_select(m, v_zero(), a); }
+#endif
 #ifndef FNN_HAS_RANGE
 FNN_INLINE vreal v_abs_atmost(vreal a, vreal high) { return v_min(v_abs(a), high); }
 FNN_INLINE vreal v_ramp(vreal a) { return v_select(v_lt(a, v_zero()), v_sub(a, a), a); }

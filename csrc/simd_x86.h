@@ -153,6 +153,9 @@ FNN_INLINE vreal v_round(vreal a)
 }
 #define FNN_TAIL_BY_COPY
 #endif
+#define FNN_HAS_WHERE /* of a blend with 0 GCC makes a comparison and this */
+FNN_INLINE vreal v_where(vmask m, vreal a) { return FNN_X (and)(m, a); }
+FNN_INLINE vreal v_unless(vmask m, vreal a) { return FNN_X(andnot)(m, a); }
 FNN_INLINE vmask m_and(vmask a, vmask b) { return FNN_X (and)(a, b); }
 FNN_INLINE vmask m_or(vmask a, vmask b) { return FNN_X(or)(a, b); }
 FNN_INLINE vmask m_not(vmask a) { return v_real(i_xor(v_bits(a), i_set(-1))); }

@@ -276,7 +276,7 @@ FNN_INLINE vreal log1p_unit(vreal e)
 {
     const vmask upper = v_gt(e, v_set((real)0.5));
     const vreal f = v_select(upper, v_sub(v_mul(e, v_set((real)0.5)), v_set((real)0.5)), e);
-    return log_core(f, v_select(upper, v_set(1), v_zero()));
+    return log_core(f, v_where(upper, v_set(1)));
 }
 
 /* -------------------------------------------------------------------------------- sigmoid, softplus, tanh: one exp each
