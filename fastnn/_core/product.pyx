@@ -28,7 +28,7 @@ cdef enum:
     PACK_B_ROWS = 24          # so many rows of C must share a packed B for the packing to pay,
     PACK_ROUGH_ROWS = 112     # so many if it only mends that vectors straddle the lines of the cache,
     PACK_A_COLUMNS = 96       # and so many columns a packed A
-    PACK_TURNED_STRIDE = 640  # of an A read transposed: from there on its lines are too far apart to be seen coming
+    PACK_TURNED_STRIDE = 512  # of an A read transposed: from there on its lines are too far apart to be seen coming
     ROW_BYTES = 128 << 10     # of B up to which one row of C goes down all of it at once
     FAR_BYTES = 32 << 10      # of B, more than lie in the first-level cache of the core that wrote them
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
