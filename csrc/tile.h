@@ -26,6 +26,7 @@
 #define TILE_TURNED_COLUMNS 64
 #define TILE_TURNED_BLOCK (16 << 10)
 #endif
+#define TILE_PACKING TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK
 
 /* What a tile fetches on its way down: nothing; as much at each step as it reads of B; or the beginning of each row of B
    that comes after all of its own, where the processor goes on by itself. */
@@ -246,6 +247,6 @@ static double fma_rounds(ptrdiff_t rounds, real *result)
 }
 
 #define FNN_PRODUCT_ENTRIES                                                                                            \
-    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK, tile_wide},                                             \
-             {1, FLAT_VECTORS * VL, VL, TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK, tile_flat}},                                         \
+    .tile = {{TILE_ROWS, 2 * VL, VL, TILE_PACKING, tile_wide},                                                         \
+             {1, FLAT_VECTORS * VL, VL, TILE_PACKING, tile_flat}},                                                     \
     .pack = pack, .fma_rounds = fma_rounds,
