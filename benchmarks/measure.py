@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,20 @@ class Peak:
     def now(self) -> float:
         """The same where nobody else takes turns: the best of several."""
         return self.operations / min(seconds_a_call(self) for _ in range(20))
+
+
+class Peaks:
+    """The same on all cores at once. They are not always all there: a virtual machine's cores may be two halves of one,
+    for some tenths of a second, and then whatever several threads do takes twice as long."""
+
+    def __init__(self, cores: int) -> None:
+        self.rooms = [np.empty(64, np.float32) for _ in range(cores)]
+        self.others = ThreadPoolExecutor(max(cores - 1, 1))
+        self.operations = self()
+
+    def __call__(self) -> float:
+        others = [self.others.submit(product.fma_peak, room, 4_000_000) for room in self.rooms[1:]]
+        return product.fma_peak(self.rooms[0], 4_000_000) + sum(other.result() for other in others)
 
 
 def copy_bandwidth() -> float:

@@ -6,7 +6,8 @@ Every network is trained by Adam in float32 on the same arrays. "epoch" is what 
 many batches: fit for fastnn, Keras and scikit-learn, jit(lax.scan) over a shuffled epoch for JAX, a loop for NumPy,
 thinc and PyTorch (eager, fused Adam). "call" is one step on one batch from Python. Figures are microseconds a step,
 medians of rounds in turn; peers are shown at the better of one thread and all. --threads tells how many fastnn has, 0
-being its default. The floor is what the flops take at the peak of one core, which is measured in turn with the rest.
+being its default. The floor is what the flops take at the peak of one core, which is measured in turn with the rest,
+and so is what all cores do at once: those of a virtual machine are at times two halves of one.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import os
 from typing import Any
 
 import measure
-from contestants import CONTESTANTS, PEAK, STEPS, Work, race
+from contestants import CONTESTANTS, PEAK, PEAKS, STEPS, Work, race
 
 WHAT = ("epoch", "call", "row", "10000 rows")
 
@@ -40,17 +41,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")
     options = parser.parse_args()
-    peak, cores = measure.Peak(), os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    peak, peaks = measure.Peak(), measure.Peaks(cores)
     print(measure.machine())
     print(f"peak of one core: {peak.now() / 1e9:.1f} GFLOP/s; copying: {measure.copy_bandwidth() / 1e9:.1f} GB/s")
     results: list[dict[str, Any]] = []
     for name in options.steps:
         work = Work.step(name)
         print(f"\n{name}: {'-'.join(map(str, work.widths))}, batch {work.batch}")
-        raced = race(work, options.what, options.only, options.rounds, options.threads, peak)
+        raced = race(work, options.what, options.only, options.rounds, options.threads, peak, peaks)
         for what, times in raced.items():
             each = work.steps if what == "epoch" else 1
-            rate = peak.rate(times.pop(PEAK))
+            rate, together = peak.rate(times.pop(PEAK)), times.pop(PEAKS)
+            at_once = peaks.operations / rate / together.median, peaks.operations / rate / max(together.rounds)
+            print(f"  {what:11}{cores} cores at once do {at_once[0]:.2f} times what one does, at worst {at_once[1]:.2f}")
             floor = work.flops / rate * 1e6
             ours = next((time for who, time in times.items() if who.startswith("fastnn")), None)
             for who, time in times.items():
