@@ -53,8 +53,8 @@ def main() -> None:
         for what, times in raced.items():
             each = work.steps if what == "epoch" else 1
             rate, together = peak.rate(times.pop(PEAK)), times.pop(PEAKS)
-            at_once = peaks.operations / rate / together.median, peaks.operations / rate / max(together.rounds)
-            print(f"  {what:11}{cores} cores at once do {at_once[0]:.2f} times what one does, at worst {at_once[1]:.2f}")
+            median, worst = (peaks.operations / rate / time for time in (together.median, max(together.rounds)))
+            print(f"  {what:11}{cores} cores at once do {median:.2f} times what one does, at worst {worst:.2f}")
             floor = work.flops / rate * 1e6
             ours = next((time for who, time in times.items() if who.startswith("fastnn")), None)
             for who, time in times.items():

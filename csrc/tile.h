@@ -28,9 +28,8 @@
 #endif
 #define TILE_PACKING TILE_PACK_A, TILE_PACK_B, TILE_TURNED_COLUMNS, TILE_TURNED_BLOCK
 
-/* What a tile fetches on its way down: nothing; as much at each step as it reads of B; or the beginning of each row of B
-   that comes after all of its own, where the processor goes on by itself. */
-enum { FETCH_NOTHING, FETCH_AHEAD, FETCH_BEGINNINGS };
+/* What a tile fetches on its way down: nothing; or as much at each step as it reads of B */
+enum { FETCH_NOTHING, FETCH_AHEAD };
 #define NEAR_ROWS 8
 
 /* From how many steps of k on a tile that was told of nothing fetches those rows of B that it comes to next. The tall tile
@@ -54,7 +53,6 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
                           const real *a, ptrdiff_t a_row, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
                           ptrdiff_t c_row, const real *init, ptrdiff_t init_row, uintptr_t ahead, uintptr_t ahead_k)
 {
-    const uintptr_t below = (uintptr_t)(K * b_k) * sizeof(real);
     vreal sum[TILE_ROWS][FLAT_VECTORS];
 
 #define CUT(j) (partial && (j) == v - 1)
@@ -86,8 +84,6 @@ FNN_INLINE void tile_body(const int m, const int v, const int partial, const int
 
     for (ptrdiff_t k = 0; k < K; k++, b += b_k) {
         vreal b_row[FLAT_VECTORS];
-        if (fetch == FETCH_BEGINNINGS)
-            FNN_PREFETCH_FAR((const void *)((uintptr_t)b + below));
         if (fetch == FETCH_AHEAD) {
             FNN_UNROLL for (int line = 0; line < v * VL * (int)sizeof(real); line += 64)
                 FNN_PREFETCH_NEAR((const void *)(ahead + (uintptr_t)line));
@@ -153,22 +149,43 @@ static void tile_wide(TILE_PARAMETERS)
     }
 }
 
-/* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition. A product that is not
-   deep is taken for a part of one that is, whose B is too large for the caches. */
+/* FNN_FLAT_DEPTH rows of B along whole vectors of C. Each load goes on along a row of its own, which the processor sees
+   and reads ahead of, where a tile's loads hop from row to row; of the rows below it is told the beginnings. */
+static void along_rows(ptrdiff_t n, const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
+                       const real *init)
+{
+    const uintptr_t below = (uintptr_t)b + (uintptr_t)(FNN_FLAT_DEPTH * b_k) * sizeof(real);
+    vreal weight[FNN_FLAT_DEPTH];
+    FNN_UNROLL for (int k = 0; k < FNN_FLAT_DEPTH; k++) {
+        weight[k] = v_set(a[k * a_k]);
+        FNN_PREFETCH_FAR((const void *)(below + (uintptr_t)(k * b_k) * sizeof(real)));
+    }
+    for (ptrdiff_t j = 0; j < n; j += VL) {
+        vreal sum = init ? v_load(init + j) : v_zero();
+        FNN_UNROLL for (int k = 0; k < FNN_FLAT_DEPTH; k++)
+            sum = v_fma(weight[k], v_load(b + k * b_k + j), sum);
+        v_store(c + j, sum);
+    }
+}
+
+/* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition. A product as deep as
+   FNN_FLAT_DEPTH is taken for a part of a deeper one, whose B is too large for the caches. */
 static void tile_flat(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
-    const int partial = n % VL != 0, shallow = K <= FNN_FLAT_DEPTH;
+    const int partial = n % VL != 0;
     (void)m;
+    if (K == FNN_FLAT_DEPTH && !partial) {
+        along_rows(n, a, a_k, b, b_k, c, init);
+        return;
+    }
     switch ((n + VL - 1) / VL) {
 #define CASE(v)                                                                                                        \
     case v:                                                                                                            \
         if (partial)                                                                                                   \
             TILE(1, v, 1, FETCH_NOTHING);                                                                              \
-        else if (shallow)                                                                                              \
-            TILE(1, v, 0, FETCH_BEGINNINGS);                                                                                  \
         else                                                                                                           \
-            TILE(1, v, 0, FETCH_NOTHING);                                                                                          \
+            TILE(1, v, 0, FETCH_NOTHING);                                                                              \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
