@@ -115,8 +115,10 @@ class Peak:
 
 
 class Peaks:
-    """The same on all cores at once. They are not always all there: a virtual machine's cores may be two halves of one,
-    for some tenths of a second, and then whatever several threads do takes twice as long."""
+    """The same on all cores at once: those of a virtual machine do at times, for some tenths of a second, no more than
+    one, and then whatever several threads do takes twice as long. A turn is so long that the threads are apart."""
+
+    ROUNDS = 4_000_000
 
     def __init__(self, cores: int) -> None:
         self.rooms = [np.empty(64, np.float32) for _ in range(cores)]
@@ -124,8 +126,8 @@ class Peaks:
         self.operations = self()
 
     def __call__(self) -> float:
-        others = [self.others.submit(product.fma_peak, room, 4_000_000) for room in self.rooms[1:]]
-        return product.fma_peak(self.rooms[0], 4_000_000) + sum(other.result() for other in others)
+        others = [self.others.submit(product.fma_peak, room, self.ROUNDS) for room in self.rooms[1:]]
+        return product.fma_peak(self.rooms[0], self.ROUNDS) + sum(other.result() for other in others)
 
 
 def copy_bandwidth() -> float:

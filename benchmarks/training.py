@@ -7,7 +7,7 @@ many batches: fit for fastnn, Keras and scikit-learn, jit(lax.scan) over a shuff
 thinc and PyTorch (eager, fused Adam). "call" is one step on one batch from Python. Figures are microseconds a step,
 medians of rounds in turn; peers are shown at the better of one thread and all. --threads tells how many fastnn has, 0
 being its default. The floor is what the flops take at the peak of one core, which is measured in turn with the rest,
-and so is what all cores do at once: those of a virtual machine are at times two halves of one.
+and so is what all cores do at once: two of a virtual machine do at times no more than one.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import os
 from typing import Any
 
 import measure
-from contestants import CONTESTANTS, PEAK, PEAKS, STEPS, Work, race
+from contestants import CONTESTANTS, STEPS, Work, race
 
+ONE_CORE, ALL_CORES = "peak of one core", "peak of all cores"
 WHAT = ("epoch", "call", "row", "10000 rows")
 
 
@@ -43,16 +44,17 @@ def main() -> None:
     options = parser.parse_args()
     cores = os.cpu_count() or 1
     peak, peaks = measure.Peak(), measure.Peaks(cores)
+    machine = {ONE_CORE: peak, ALL_CORES: peaks}
     print(measure.machine())
     print(f"peak of one core: {peak.now() / 1e9:.1f} GFLOP/s; copying: {measure.copy_bandwidth() / 1e9:.1f} GB/s")
     results: list[dict[str, Any]] = []
     for name in options.steps:
         work = Work.step(name)
         print(f"\n{name}: {'-'.join(map(str, work.widths))}, batch {work.batch}")
-        raced = race(work, options.what, options.only, options.rounds, options.threads, peak, peaks)
+        raced = race(work, options.what, options.only, options.rounds, options.threads, machine)
         for what, times in raced.items():
             each = work.steps if what == "epoch" else 1
-            rate, together = peak.rate(times.pop(PEAK)), times.pop(PEAKS)
+            rate, together = peak.rate(times.pop(ONE_CORE)), times.pop(ALL_CORES)
             median, worst = (peaks.operations / rate / time for time in (together.median, max(together.rounds)))
             print(f"  {what:11}{cores} cores at once do {median:.2f} times what one does, at worst {worst:.2f}")
             floor = work.flops / rate * 1e6

@@ -116,7 +116,7 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
 
    Each shape of tile says how many rows and columns it has, and when a packed copy of an operand is faster than the
    operand as it lies (measured; see docs/decisions): from which stride on, in bytes from one row of A or of B to the next,
-   and from how many columns of C on if it is A and transposed.
+   and if it is A and transposed, from how many columns of C and elements of a block of B on.
 
    FNN_FLAT_DEPTH: rows of a B too large for the caches that a driver hands to a flat tile at a time, so many streams of
    memory; it then takes what comes below them to be needed next. */

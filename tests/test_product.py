@@ -177,7 +177,9 @@ from fastnn._core import product
 digest = hashlib.sha256()
 rng = np.random.default_rng(7)
 for dtype in ("float32", "float64"):
-    for rows, columns, depth in ((1, 70, 50), (40, 3, 90), (33, 65, 400), (150, 130, 20), (20, 1, 1)):
+    for rows, columns, depth in (
+        (1, 70, 50), (1, 400, 450), (40, 3, 90), (33, 65, 400), (150, 130, 20), (160, 300, 300), (20, 1, 1)
+    ):
         for order in "CF":
             a = rng.standard_normal((rows, depth)).astype(dtype, order=order)
             b = rng.standard_normal((depth, columns)).astype(dtype, order=order)

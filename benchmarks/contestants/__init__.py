@@ -6,13 +6,13 @@ the inference of one row, "10000 rows" that of so many. A library lacks what it 
 
 import importlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import measure
 
 from contestants.work import STEPS, Call, Work
 
-__all__ = ["CONTESTANTS", "PEAK", "PEAKS", "STEPS", "Call", "Work", "race"]
+__all__ = ["CONTESTANTS", "STEPS", "Call", "Work", "race"]
 
 # who: the module that makes it, and how its threads are set: by a call, when it is made, or not at all
 CONTESTANTS = {
@@ -25,7 +25,6 @@ CONTESTANTS = {
     "Keras": ("with_keras", "none"),
     "ONNX Runtime": ("with_onnxruntime", "make"),
 }
-PEAK, PEAKS = "peak of one core", "peak of all cores"
 
 
 def set_threads(who: str, count: int) -> None:
@@ -53,13 +52,12 @@ def race(
     names: Sequence[str],
     rounds: int = 5,
     ours: Sequence[int] = (0,),
-    peak: measure.Peak | None = None,
-    peaks: measure.Peaks | None = None,
+    machine: Mapping[str, Call] | None = None,
 ) -> dict[str, dict[str, measure.Times]]:
     """For each thing to time, everybody's times: the better of one thread and all of them.
 
-    fastnn has its default number of threads, 0, unless `ours` names others, which are then shown apart. The peak of one
-    core and that of all at once, where they are given, take their turns like everybody, as PEAK and PEAKS.
+    fastnn has its default number of threads, 0, unless `ours` names others, which are then shown apart. What
+    measures the machine takes its turns like everybody.
     """
     every = os.cpu_count() or 1
     calls: dict[tuple[str, int], dict[str, Call]] = {}
@@ -74,9 +72,7 @@ def race(
     for one in what:
         best: dict[str, measure.Times] = {}
         for threads in dict.fromkeys((1, every)):
-            running: dict[str, Call] = {}
-            if threads == every:
-                running = {name: call for name, call in ((PEAK, peak), (PEAKS, peaks)) if call is not None}
+            running = dict(machine or {}) if threads == every else {}
             for (who, made), its in calls.items():
                 how = CONTESTANTS[who][1]
                 if one not in its or (made and made != threads) or (how == "none" and threads != every):

@@ -56,11 +56,11 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
                                                                                                                        \
     static void tiles_##T(void)                                                                                        \
     {                                                                                                                  \
-        const ptrdiff_t depths[] = {0, 1, 2, DEPTH, 130}; /* the last is past where the next tile is fetched */        \
+        const ptrdiff_t depths[] = {0, 1, 2, FNN_FLAT_DEPTH, DEPTH, 130}; /* 130: the next tile is fetched */          \
         for (int shape = 0; shape < FNN_TILE_SHAPES; shape++)                                                          \
             for (ptrdiff_t m = 1; m <= fnn->T->tile[shape].rows; m++)                                                  \
                 for (ptrdiff_t n = 1; n <= fnn->T->tile[shape].columns; n++)                                           \
-                    for (int d = 0; d < 5; d++)                                                                        \
+                    for (int d = 0; d < 6; d++)                                                                        \
                         one_tile_##T(shape, m, n, depths[d], (int)((m + n + d) % 2), (int)((m + n) % 3));              \
     }                                                                                                                  \
                                                                                                                        \
