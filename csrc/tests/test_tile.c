@@ -9,7 +9,8 @@
 enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
 
 #define DEFINE_TESTS(real, T, fma_of)                                                                                  \
-    static real number_##T(void) { return (real)(rand() % 2001 - 1000) / 256; }                                        \
+    /* of so many bits that a sum tells by its last ones in which order, and with how many roundings, it came about */ \
+    static real number_##T(void) { return (real)(rand() - RAND_MAX / 2) / (real)(RAND_MAX / 8); }                      \
                                                                                                                        \
     /* the chain that fnn.h promises; without fused multiply-add, only close to it */                                  \
     static real chain_##T(const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, ptrdiff_t K, real sum)           \
