@@ -352,7 +352,7 @@ class Sequential(Weights, Training, Exporting):
         self._trainables, self._fixed = arenas
         if self.optimizer is not None:
             self.optimizer._follow([(array, v.array) for v, array in before])
-        self._gradients = arena(self._trainables.size, self._dtype)
+        self._gradients = arena(self._trainables.size, self._dtype, place=1)
         for layer in self._flat():
             layer._moved()
             layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}

@@ -200,3 +200,41 @@ def test_tapes_at_once():
     np.testing.assert_array_equal(model.forward(x)[1].backward(y), first[0])
     with pytest.raises(RuntimeError, match="gone back"):
         tapes[0].backward(y)
+
+
+def begins(arrays, page=4096):
+    """Where in a page each of them begins."""
+    return [array.__array_interface__["data"][0] % page for array in arrays]
+
+
+def assert_apart(arrays):
+    """Within a page no two begin closer to one another than 448 bytes: 512, less what one is past a cache line."""
+    places = begins(arrays)
+    for i, place in enumerate(places):
+        assert all(min((place - other) % 4096, (other - place) % 4096) >= 448 for other in places[:i]), places
+    return places
+
+
+@pytest.mark.parametrize("units", [1, 16, 64, 1000])
+def test_what_an_update_goes_through_lies_apart(units):
+    """A processor takes a read for one of what was just written where the last twelve bits of addresses are close."""
+    optimizer = optimizers.Adam(amsgrad=True, use_ema=True, gradient_accumulation_steps=2)
+    model = Sequential([layers.Input((20,)), layers.Dense(units)], seed=0)
+    model.compile(optimizer=optimizer, loss="mse")
+    model.fit(np.zeros((4, 20), np.float32), np.zeros((4, units), np.float32), verbose=0)
+    kernel = model.layers[0].kernel
+    state = [array for array in optimizer.variables if array.shape == kernel.shape]
+    assert len(state) == 5
+    assert all(place % 64 == 0 for place in assert_apart([kernel, model._gradients, *state]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("skipped", [0, 1, 3, 100, 500])
+def test_slots_lie_apart_from_the_largest_variable(skipped, dtype):
+    largest = np.zeros(20_000, dtype)[skipped : skipped + 10_000]
+    optimizer = optimizers.Adam(use_ema=True)
+    optimizer.build([np.zeros(3, dtype), largest, np.zeros((2, 5), dtype)])
+    state = [array for array in optimizer.variables if array.shape == largest.shape]
+    assert len(state) == 3
+    assert_apart([largest, *state])
+    assert all(place == 0 for place in begins([views[0] for views in optimizer.slots.values()], page=64))

@@ -37,20 +37,38 @@ def text(value: Any, name: str) -> str:
     return value
 
 
-def arena(size: int, dtype: npt.DTypeLike, value: float = 0.0) -> npt.NDArray[Any]:
-    """A flat array that begins at a multiple of 64 bytes."""
+# By the last twelve bits of an address a processor looks for what it has just written. Arrays that are gone through
+# side by side begin so far apart in these that none is read close behind where another is written.
+_PAGE, _LINE, _APART = 4096, 64, 512
+
+
+def address_of(array: npt.NDArray[Any]) -> int:
+    return cast("int", array.__array_interface__["data"][0])
+
+
+def arena(size: int, dtype: npt.DTypeLike, value: float = 0.0, *, beside: int = 0, place: int = 0) -> npt.NDArray[Any]:
+    """A flat array that begins at a multiple of 64 bytes. Those that are gone through side by side have a `place` each;
+    place 0 is at the address `beside`, or where a page begins.
+    """
     itemsize = np.dtype(dtype).itemsize
-    raw: npt.NDArray[Any] = np.zeros(size + 64 // itemsize, dtype)
-    start = -(raw.__array_interface__["data"][0] // itemsize) % (64 // itemsize)
+    raw: npt.NDArray[Any] = np.zeros(size + _PAGE // itemsize, dtype)
+    start = (beside // _LINE * _LINE + place * _APART - address_of(raw)) % _PAGE // itemsize
     result = raw[start : start + size]
     if value:
         result[...] = value
     return result
 
 
+def begin_of(variables: list[npt.NDArray[Any]]) -> int:
+    """Where an arena of these would begin that had the largest of them where it is."""
+    sizes = [v.nbytes for v in variables]
+    largest = max(range(len(sizes)), key=sizes.__getitem__, default=None)
+    return 0 if largest is None else address_of(variables[largest]) - sum(sizes[:largest])
+
+
 def key_of(array: npt.NDArray[Any]) -> Any:
     """What tells one variable from another: the memory it is, so that a view of it is the same variable."""
-    return (array.__array_interface__["data"][0], array.shape) if array.size else id(array)
+    return (address_of(array), array.shape) if array.size else id(array)
 
 
 def checked_variables(variables: list[Any]) -> list[npt.NDArray[Any]]:
@@ -63,7 +81,7 @@ def checked_variables(variables: list[Any]) -> list[npt.NDArray[Any]]:
         _validate.destination(v, name, shape, dtype)
         if v.dtype != variables[0].dtype:
             raise ValueError(f"{name} is {v.dtype} but variables[0] is {variables[0].dtype}; they must be the same")
-    places = sorted((v.__array_interface__["data"][0], v.nbytes, i) for i, v in enumerate(variables) if v.size)
+    places = sorted((address_of(v), v.nbytes, i) for i, v in enumerate(variables) if v.size)
     for (start, size, i), (following, _, j) in pairwise(places):
         if following < start + size:
             raise ValueError(

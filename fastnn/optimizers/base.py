@@ -1,5 +1,6 @@
 """What all optimizers share: the options, the variables and their slots, and one step."""
 
+import itertools
 import math
 import re
 import warnings
@@ -19,6 +20,7 @@ from fastnn.optimizers import schedules
 from fastnn.optimizers._parts import (
     Check,
     arena,
+    begin_of,
     between,
     checked_variables,
     flag,
@@ -288,14 +290,18 @@ class Optimizer(Kept):
         size = sum(v.size for v in arrays)
         rule = self._rule()
         self._indices = {key_of(v): i for i, v in enumerate(arrays)}
+        begin = begin_of(arrays)
+        places = itertools.count(2)  # gradients come first: a model's have place 1
         flat = {}
         if rule is not None:
             for name, initial in _core.ROWS[_RULES[rule]]["slots"].items():
                 named = re.fullmatch("[a-z_]+", initial)
                 value = self.learning_rate if initial == "learning_rate" else self._hyper(initial) if named else initial
-                flat[name] = arena(size, dtype, float(value))
-        average = arena(size, dtype) if self.use_ema else None
-        accumulated = arena(size, dtype) if self.gradient_accumulation_steps else None
+                flat[name] = arena(size, dtype, float(value), beside=begin, place=next(places))
+        average = arena(size, dtype, beside=begin, place=next(places)) if self.use_ema else None
+        accumulated = None
+        if self.gradient_accumulation_steps:
+            accumulated = arena(size, dtype, beside=begin, place=next(places))
         self._slots = {name: self._views(array) for name, array in flat.items()}
         self._averages = [] if average is None else self._views(average)
         self._accumulators = [] if accumulated is None else self._views(accumulated)
