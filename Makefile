@@ -89,6 +89,7 @@ bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)
 	$(call BENCH,optimizers)
 	$(call BENCH,losses)
 	$(BIN)/python benchmarks/pictures.py $(BENCH_OUT)
+	$(BIN)/python benchmarks/tables.py $(BENCH_OUT)
 
 docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -22,15 +22,12 @@ ONE_CORE, ALL_CORES = "peak of one core", "peak of all cores"
 WHAT = ("epoch", "call", "row", "10000 rows")
 
 
-def share(work: Work, what: str, us: float, peak: float, cores: int) -> str:
-    """What a time is of what the flops would take at the peak."""
+def floor_of(work: Work, what: str, peak: float) -> float | None:
+    """Microseconds that the flops take at the peak of one core; None for one row, which waits for memory."""
     if what == "row":
-        return ""
-    flops = work.flops
-    if what == "10000 rows":
-        flops = 2 * 10_000 * sum(w.size for w in work.weights)
-    floor = flops / peak * 1e6
-    return f"  {floor / us:6.0%} of one core, {floor / us / cores:.0%} of {cores}"
+        return None
+    flops = 2 * 10_000 * sum(w.size for w in work.weights) if what == "10000 rows" else work.flops
+    return flops / peak * 1e6
 
 
 def main() -> None:
@@ -57,14 +54,15 @@ def main() -> None:
             rate, together = peak.rate(times.pop(ONE_CORE)), times.pop(ALL_CORES)
             median, worst = (peaks.operations / rate / time for time in (together.median, max(together.rounds)))
             print(f"  {what:11}{cores} cores at once do {median:.2f} times what one does, at worst {worst:.2f}")
-            floor = work.flops / rate * 1e6
+            floor = floor_of(work, what, rate)
             ours = next((time for who, time in times.items() if who.startswith("fastnn")), None)
             for who, time in times.items():
                 us, least = time.median / each * 1e6, time.least / each * 1e6
-                if who.startswith("fastnn"):
-                    note = share(work, what, us, rate, cores)
-                else:
+                note = ""
+                if not who.startswith("fastnn"):
                     note = "" if ours is None else f"  {time.median / ours.median:7.2f} x"
+                elif floor is not None:
+                    note = f"  {floor / us:6.0%} of one core, {floor / us / cores:.0%} of {cores}"
                 print(f"  {what:11}{who:18}{us:12.2f} us  (least {least:10.2f}){note}", flush=True)
                 results.append({"step": name, "what": what, "who": who, "us": us, "least": least, "floor": floor})
     if options.json:
