@@ -119,7 +119,7 @@ void fnn_random_permutation(uint64_t seed, uint64_t stream, size_t n, int64_t *o
    and if it is A and transposed, from how many columns of C and elements of a block of B on.
 
    FNN_FLAT_DEPTH: rows of a B too large for the caches that a driver hands to a flat tile at a time, so many streams of
-   memory; it then takes what comes below them to be needed next. */
+   memory. Such a tile may have any number of columns, and takes what comes below it to be needed next. */
 enum { FNN_TILE_WIDE, FNN_TILE_FLAT, FNN_TILE_SHAPES };
 enum { FNN_FLAT_DEPTH = 8 };
 #define FNN_PRODUCT_HELPERS(real)                                                                                      \

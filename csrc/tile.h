@@ -149,8 +149,8 @@ static void tile_wide(TILE_PARAMETERS)
     }
 }
 
-/* FNN_FLAT_DEPTH rows of B along whole vectors of C. Each load goes on along a row of its own, which the processor sees
-   and reads ahead of, where a tile's loads hop from row to row; of the rows below it is told the beginnings. */
+/* FNN_FLAT_DEPTH rows of B along C. Each load goes on along a row of its own, which the processor sees and reads ahead of,
+   where a tile's loads hop from row to row; of the rows below it is told the beginnings. */
 static void along_rows(ptrdiff_t n, const real *a, ptrdiff_t a_k, const real *b, ptrdiff_t b_k, real *c,
                        const real *init)
 {
@@ -160,22 +160,31 @@ static void along_rows(ptrdiff_t n, const real *a, ptrdiff_t a_k, const real *b,
         weight[k] = v_set(a[k * a_k]);
         FNN_PREFETCH_FAR((const void *)(below + (uintptr_t)(k * b_k) * sizeof(real)));
     }
-    for (ptrdiff_t j = 0; j < n; j += VL) {
+    ptrdiff_t j = 0;
+    for (; j + VL <= n; j += VL) {
         vreal sum = init ? v_load(init + j) : v_zero();
         FNN_UNROLL for (int k = 0; k < FNN_FLAT_DEPTH; k++)
             sum = v_fma(weight[k], v_load(b + k * b_k + j), sum);
         v_store(c + j, sum);
     }
+    if (j < n) {
+        const vtail tail = v_tail((size_t)(n - j));
+        vreal sum = init ? v_load_tail(init + j, tail) : v_zero();
+        FNN_UNROLL for (int k = 0; k < FNN_FLAT_DEPTH; k++)
+            sum = v_fma(weight[k], v_load_tail(b + k * b_k + j, tail), sum);
+        v_store_tail(c + j, sum, tail);
+    }
 }
 
 /* One row and up to FLAT_VECTORS vectors: enough sums under way to hide the latency of an addition. A product as deep as
-   FNN_FLAT_DEPTH is taken for a part of a deeper one, whose B is too large for the caches. */
+   FNN_FLAT_DEPTH is taken for a part of a deeper one, whose B is too large for the caches, and may have any number of
+   vectors. */
 static void tile_flat(TILE_PARAMETERS)
 {
     const vtail tail = TILE_TAIL;
     const int partial = n % VL != 0;
     (void)m;
-    if (K == FNN_FLAT_DEPTH && !partial) {
+    if (K == FNN_FLAT_DEPTH && (!partial || n > FLAT_VECTORS * VL)) {
         along_rows(n, a, a_k, b, b_k, c, init);
         return;
     }

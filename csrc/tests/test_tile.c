@@ -63,6 +63,9 @@ enum { DEPTH = 19, PAD = 5, MOST_COLUMNS = 160, MOST_ROWS = 16 };
                 for (ptrdiff_t n = 1; n <= fnn->T->tile[shape].columns; n++)                                           \
                     for (int d = 0; d < 6; d++)                                                                        \
                         one_tile_##T(shape, m, n, depths[d], (int)((m + n + d) % 2), (int)((m + n) % 3));              \
+        const ptrdiff_t columns = fnn->T->tile[FNN_TILE_FLAT].columns; /* a flat tile of that depth may be wider */    \
+        for (ptrdiff_t n = columns + 1; n <= 2 * columns + 1; n++)                                                     \
+            one_tile_##T(FNN_TILE_FLAT, 1, n, FNN_FLAT_DEPTH, (int)(n % 2), (int)(n % 3));                             \
     }                                                                                                                  \
                                                                                                                        \
     static void packs_##T(void)                                                                                        \

@@ -112,15 +112,16 @@ cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0, pt
     cdef ptrdiff_t depth = p.K if p.K * p.N * <ptrdiff_t>sizeof(real) <= ROW_BYTES else FNN_FLAT_DEPTH
     cdef real *c = <real *>p.c
     cdef const real *init
-    cdef ptrdiff_t j, k, q, t, init_row
+    cdef ptrdiff_t j, k, q, t, rows, columns, init_row
     for q in range(pieces(k1 - k0, depth) if k1 > k0 else 1):
         k = k0 + q * depth
-        for t in range(pieces(j1 - j0, shape.columns)):
-            j = j0 + t * shape.columns
+        rows = least(depth, k1 - k)
+        columns = j1 - j0 if rows == FNN_FLAT_DEPTH else shape.columns
+        for t in range(pieces(j1 - j0, columns)):
+            j = j0 + t * columns
             init = first_link(p, 0, j, k > 0, c, &init_row)
-            fnn_tile(FNN_TILE_FLAT, 1, least(shape.columns, j1 - j), least(depth, k1 - k),
-                     <const real *>p.a + k * p.a_k, 0, p.a_k, <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init,
-                     init_row, 0, 0)
+            fnn_tile(FNN_TILE_FLAT, 1, least(columns, j1 - j), rows, <const real *>p.a + k * p.a_k, 0, p.a_k,
+                     <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init, init_row, 0, 0)
     if k1 == p.K:
         activate_rows(p, 0, 1, j0, j1, c)
 
