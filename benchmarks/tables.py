@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contestants import STEPS
+
 QUESTIONS = {
     "epoch": "A step of an epoch",
     "call": "A step, called by itself",
@@ -37,6 +39,12 @@ def ratio(theirs: float, ours: float) -> str:
     return f"{times:.0f}" if times >= 9.5 else f"{times:.1f}" if times >= 1.5 else f"{times:.2f}"
 
 
+def network(step: str) -> str:
+    """A step and what it trains."""
+    widths, batch = STEPS[step]
+    return f"{step}, {'-'.join(map(str, widths))}, batch {batch}"
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """The libraries, ours first."""
     return sorted(dict.fromkeys(names), key=lambda who: not who.startswith("fastnn"))
@@ -52,9 +60,9 @@ def training(results: Sequence[Mapping[str, Any]], title: str) -> None:
         own = of[ours]
         share = [f"{own['floor'] / own['us']:.0%}"] if shared else []
         times = [ratio(of[who]["us"], own["us"]) if who in of else "-" for who in others]
-        rows.append([step, figure(own["us"]), *share, *times])
+        rows.append([network(step), figure(own["us"]), *share, *times])
     header = ["step", ours, *(["of one core's peak"] if shared else []), *others]
-    table(f"{title}: microseconds, and times that the others take", header, rows)
+    table(f"{title}: microseconds, and how many times longer the others take", header, rows)
 
 
 def fits(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
@@ -69,7 +77,7 @@ def fits(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
         )
         rows.append([task, f"{own['fit']:.3f} ({own['all']:.3f})", *times])
     table(
-        "A whole fit: seconds, in brackets with the imports, and times that the others take",
+        "A whole fit: seconds, in brackets with the imports, and how many times longer the others take",
         ["fit", ours, *others],
         rows,
     )
