@@ -446,7 +446,11 @@ class Sequential(Weights, Training, Exporting):
         return array
 
     def __call__(self, x: Any, training: bool = False) -> FloatArray:
-        """The output for a batch x, as an array. In training, layers act as they do in fit, but nothing is learned."""
+        """The output for a batch x, as an array.
+
+        With ``training=True`` layers act as they do in fit: Dropout draws masks, and BatchNormalization normalises by
+        the batch's statistics and updates its moving ones. No weights are learned.
+        """
         engine = self._engine
         if engine is not None and training is False and (self._owner is None or self._owner_is_here()):
             y = engine.call(x)
@@ -463,9 +467,11 @@ class Sequential(Weights, Training, Exporting):
         y: FloatArray = engine.call(array)
         return y
 
-    def _run_layer(self, layer: Layer, x: Any, training: bool, engines: dict[int, Engine] | None = None) -> FloatArray:
+    def _run_layer(
+        self, layer: Layer, x: Any, training: bool, engines: dict[int, Engine] | None = None, commits: bool = False
+    ) -> FloatArray:
         """The output of one of the layers for a batch, from the weights as they lie here; `engines` keeps what is made
-        for it, for the next time."""
+        for it, for the next time. In training, `commits` updates moving statistics too."""
         self._need_built()
         self._refuse_while_fitted()
         shape = layer._input_shape
@@ -482,10 +488,10 @@ class Sequential(Weights, Training, Exporting):
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
         self._forwards += 1
-        return engine.start_tape(array, True, self._forwards - 1)[0]
+        return engine.start_tape(array, True, self._forwards - 1, commits)[0]
 
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
-        """The output for a batch, and a tape.
+        """The output for a batch, and a tape. `training` as in a call of the model.
 
         ``tape.backward(dy)`` returns d loss / d x for dy = d loss / d y, and adds the weights' gradients to `grads`.
         Each tape has memory of its own; `zero_grad` begins anew.
@@ -495,7 +501,7 @@ class Sequential(Weights, Training, Exporting):
         forwards = self._forwards
         if training:
             self._forwards += 1
-        y, tape = self._need_built().start_tape(array, training, forwards)
+        y, tape = self._need_built().start_tape(array, training, forwards, commits=True)
         return y, tape
 
     # ---------------------------------------------------------------------------------------------------- description

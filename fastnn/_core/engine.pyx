@@ -20,6 +20,7 @@ from fastnn._core.ops cimport (
     Op,
     Run,
     backward,
+    commit,
     forward,
     gradient_of,
     value_of,
@@ -362,8 +363,12 @@ cdef class Engine:
                 self.give_back(workspace, False)
         return 0
 
-    def start_tape(self, cnp.ndarray x not None, bint training, uint64_t forwards):
-        """Run x forward and keep what backward needs: (y, tape)."""
+    def start_tape(self, cnp.ndarray x not None, bint training, uint64_t forwards, bint commits=False):
+        """Run x forward and keep what backward needs: (y, tape).
+
+        `commits` updates the moving statistics as well, once nothing can fail any more. The GIL is held meanwhile, so
+        that each of several threads' updates is whole.
+        """
         cdef Tape tape = Tape.__new__(Tape)
         cdef ptrdiff_t n = cnp.PyArray_DIM(x, 0)
         tape.engine, tape.x = self, x
@@ -371,7 +376,12 @@ cdef class Engine:
         self.begin(&tape.run, tape.workspace, True, n)
         tape.run.x, tape.run.training, tape.run.forwards = cnp.PyArray_DATA(x), training, forwards
         self.run_forward(&tape.run, self.training.op_count)
-        return self.value_array(&tape.run, self.output, False, self.output_shape).copy(), tape
+        y = self.value_array(&tape.run, self.output, False, self.output_shape).copy()
+        if commits and training and n and self.wide:
+            commit(&tape.run, self.training.op_count, <const double *>NULL)
+        elif commits and training and n:
+            commit(&tape.run, self.training.op_count, <const float *>NULL)
+        return y, tape
 
 
 cdef class Tape:

@@ -319,7 +319,7 @@ class Layer:
         alone = self.__dict__.get("_alone")
         owner = None if self._model is None else self._model()
         if owner is not None and owner is not alone:
-            return owner._run_layer(self, x, training)  # type: ignore[no-any-return]
+            return owner._run_layer(self, x, training, commits=True)  # type: ignore[no-any-return]
         model = alone
         if model is None:
             model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
