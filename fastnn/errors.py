@@ -33,8 +33,11 @@ class FormatError(FastNNError, ValueError):
     """
 
 
-class NotBuiltError(FastNNError, RuntimeError):
-    """A model was used before its shapes were known.
+class NotBuiltError(FastNNError, RuntimeError, ValueError, AttributeError):
+    """A model or a layer was used before its shapes were known.
+
+    It is an AttributeError too, so that `hasattr` and `getattr` with a default work, and a ValueError, which Keras
+    raises in some of these cases.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from fastnn._validate import FloatArray
 from fastnn._weights import Weights
 from fastnn.errors import NotBuiltError
 from fastnn.layers import Embedding, InputLayer, Layer
-from fastnn.layers._base import Shape, automatic_name, sample_shape
+from fastnn.layers._base import Shape, automatic_name, restorer, sample_shape
 from fastnn.layers._branches import ModelLayer
 from fastnn.optimizers._parts import arena
 
@@ -299,20 +299,17 @@ class Sequential(Weights, Training, Exporting):
 
     def _unbuild(self) -> Callable[[], None]:
         """What takes back a build that comes after it, so that one which fails leaves nothing behind."""
-        layers = [layer for layer in self._flat() if not layer.built]
-        before = [(layer, dict(vars(layer))) for layer in layers]
-        lists = [(items, list(items)) for _, values in before for items in values.values() if type(items) is list]
+        restore = restorer([layer for layer in self._flat() if not layer.built])
+        places = [(layer, layer._place) for layer in self._flat() if layer.built]
         built, shape, output = self.built, self._input, self._output
 
         def undo() -> None:
             if built:
                 return
             self._engine, self._input, self._output = None, shape, output
-            for layer, values in before:
-                vars(layer).clear()
-                vars(layer).update(values)
-            for items, contents in lists:
-                items[:] = contents
+            restore()
+            for layer, place in places:
+                layer._place = place
 
         return undo
 

@@ -1,8 +1,9 @@
 """The base of all layers: names, shapes and weights, and how a layer becomes ops."""
 
+import functools
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,6 +32,19 @@ def clear_names() -> None:
     """Begin the numbers of automatic names anew."""
     with _lock:
         _counts.clear()
+
+
+def _builds_once(build: Callable[..., None]) -> Callable[..., None]:
+    """A layer's `build` as anybody may call it: the first call makes the weights, later ones check the shape."""
+
+    @functools.wraps(build)
+    def built_once(self: "Layer", input_shape: Any = None) -> None:
+        if self._building:  # called by the layer itself, or by a subclass's build
+            build(self, input_shape)
+        else:
+            self._build_alone(input_shape)
+
+    return built_once
 
 
 class Layer:
@@ -73,6 +87,14 @@ class Layer:
     """
 
     _options: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments, for get_config
+    _needs_shape: ClassVar[bool] = True  # whether the weights depend on the input's shape
+    _building = False  # whether `build` is running
+    _made: Iterator[Variable] | None = None  # the variables that a second `build` has to ask for again
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _builds_once(cls.build)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -102,6 +124,7 @@ class Layer:
         self._number: Any = None  # of the layer in its model: what its random streams are keyed by
         self._model_seed: int | None = None
         self._next_variable = 0
+        self._made_early = 0
         self._budget: int | None = None  # elements that weights may have where a file brings them: no values are made
         self._model: Any = None  # a weak reference to the model in whose memory the weights lie
 
@@ -139,8 +162,19 @@ class Layer:
         constraint: Any = None,
         name: str | None = None,
     ) -> FloatArray:
-        """An array of weights: glorot_uniform where it has two axes or more and nothing is said, else zeros."""
+        """An array of weights: glorot_uniform where it has two axes or more and nothing is said, else zeros.
+
+        They are of the layer's dtype: another one is refused.
+        """
         shape = () if shape is None else tuple(_validate.integer(n, "shape", minimum=0) for n in shape)
+        if dtype is not None and _validate.float_dtype(dtype) != self._dtype:
+            raise ValueError(
+                f"dtype: {self.name} computes in {self._dtype}, and all its weights are of that dtype; leave dtype out"
+            )
+        if self._made is not None:
+            return self._made_before(shape)
+        if self.built and not self._building:
+            raise ValueError(f"add_weight: {self.name} is built already; make weights in build or in the constructor")
         if initializer is None:
             initializer = "glorot_uniform" if len(shape) > 1 else "zeros"
         made = initializers.get(initializer)
@@ -163,6 +197,15 @@ class Layer:
         )  # fmt: skip
         self._variables.append(variable)
         self._arrays[id(array)] = variable
+        return array
+
+    def _made_before(self, shape: Shape) -> FloatArray:
+        """The next of the weights that the first `build` made, if it has this shape."""
+        assert self._made is not None
+        variable = next(self._made, None)
+        if variable is None or variable.array.shape != shape:
+            raise ValueError("its weights would have other shapes")
+        array: FloatArray = variable.array
         return array
 
     def add_gradient(self, weight: FloatArray, gradient: Any) -> None:
@@ -237,31 +280,86 @@ class Layer:
 
     # --------------------------------------------------------------------------------------------- shapes and lowering
 
+    @_builds_once
     def build(self, input_shape: Shape) -> None:
-        """Make the weights; overridden by layers that have any. input_shape begins with None, for the batch."""
+        """Make the weights; overridden by layers that have any. input_shape begins with None, for the batch.
+
+        A model builds its layers. A layer that was built before keeps its weights, and refuses shapes that need others.
+        """
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The output's shape, beginning with None; the input's unless overridden."""
         return tuple(input_shape)
 
+    def _build_alone(self, input_shape: Any) -> None:
+        """Build outside a model."""
+        shape = self._given_shape
+        if input_shape is not None:
+            if isinstance(input_shape, str) or not hasattr(input_shape, "__iter__") or not tuple(input_shape):
+                raise ValueError(f"input_shape: expected a shape such as (None, 784), got {input_shape!r}")
+            shape = sample_shape(tuple(input_shape)[1:], "input_shape")
+        if shape is None and self._needs_shape:
+            raise ValueError(f"input_shape: {self.name} needs a shape, such as (None, 784)")
+        shape = () if shape is None else shape
+        undo = restorer(self._flat())
+        try:
+            if self.built:
+                self._check_fits(shape)
+            else:
+                asked = [layer._given_dtype for layer in self._flat() if layer._given_dtype is not None]
+                self._build(shape, asked[0] if asked else self._dtype, self._model_seed, self._number, 0)
+        except BaseException:
+            undo()
+            raise
+
     def _build(self, shape: Shape, dtype: np.dtype[Any], seed: int | None, number: Any, variables: int) -> int:
         """Build for samples of a shape within a model; returns how many variables the model has then."""
-        if self.built and self._input_shape is not None:
-            if self._input_shape[-1:] != shape[-1:] and self._variables:
-                raise ValueError(
-                    f"{self.name}: built for samples of shape {self._input_shape}, got {shape}; "
-                    "use a layer of its own in each place"
-                )
-            self._input_shape, self._model_seed, self._number = shape, seed, number
+        if self.built:
+            self._check_fits(shape)
+            self._place = dtype, shape, seed, number
             return variables + len(self._variables)
-        self._dtype, self._model_seed, self._number, self._next_variable = dtype, seed, number, variables
-        self._input_shape = shape
+        self._place = dtype, shape, seed, number
+        self._next_variable = variables
+        self._made_early = len(self._variables)  # by the constructor
         self._build_inside(shape)
         self.built = True
         return self._next_variable
 
+    @property
+    def _place(self) -> tuple[np.dtype[Any], Shape | None, int | None, Any]:
+        """What a layer takes from the model that it is in."""
+        return self._dtype, self._input_shape, self._model_seed, self._number
+
+    @_place.setter
+    def _place(self, place: tuple[np.dtype[Any], Shape | None, int | None, Any]) -> None:
+        self._dtype, self._input_shape, self._model_seed, self._number = place
+
+    def _check_fits(self, shape: Shape) -> None:
+        """Refuse a shape for which `build` makes other weights than there are."""
+        if shape == self._input_shape or not self._needs_shape:
+            return
+        undo = restorer([self])
+        self._made = iter(self._variables[self._made_early :])
+        try:
+            self._build_inside(shape)
+        except ValueError as error:
+            undo()
+            raise ValueError(
+                f"{self.name}: built for samples of shape {self._input_shape}, got {shape}: {error}; "
+                "use a layer of its own in each place"
+            ) from None
+        except BaseException:
+            undo()
+            raise
+        finally:
+            self._made = None
+
     def _build_inside(self, shape: Shape) -> None:
-        self.build((None, *shape))  # type: ignore[arg-type]
+        self._building = True
+        try:
+            self.build((None, *shape))
+        finally:
+            self._building = False
 
     def _output_of(self, shape: Shape) -> Shape:
         """The shape of an output sample."""
@@ -322,7 +420,8 @@ class Layer:
             return owner._run_layer(self, x, training, commits=True)  # type: ignore[no-any-return]
         model = alone
         if model is None:
-            model = Sequential([self], dtype=_validate.floats(x, "x").dtype)
+            asks = any(layer._given_dtype is not None for layer in self._flat())
+            model = Sequential([self], dtype=None if asks else _validate.floats(x, "x").dtype)
             object.__setattr__(self, "_alone", model)
         return model(x, training=training)
 
@@ -379,6 +478,21 @@ class OutputPenalty:
 
 
 FIRST_VALUES = 0xFFFFFFFE << 32  # the stream of the first values of a model's variable 0
+
+
+def restorer(layers: Sequence[Layer]) -> Callable[[], None]:
+    """What puts the attributes of layers back as they are now, lists included."""
+    before = [(layer, dict(vars(layer))) for layer in layers]
+    lists = [(items, list(items)) for _, values in before for items in values.values() if type(items) is list]
+
+    def restore() -> None:
+        for layer, values in before:
+            vars(layer).clear()
+            vars(layer).update(values)
+        for items, contents in lists:
+            items[:] = contents
+
+    return restore
 
 
 def described(value: Any) -> Any:

@@ -33,7 +33,7 @@ class _Branching(Layer):
             self.trainable = False  # for those inside
 
     def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
-        self._dtype, self._model_seed, self._number, self._input_shape = dtype, seed, number, shape
+        self._place = dtype, shape, seed, number
         for branch in self._branches:
             inside = shape
             for layer in branch:
@@ -42,6 +42,14 @@ class _Branching(Layer):
         self._output_of(shape)
         self.built = True
         return variables
+
+    def _check_fits(self, shape: Any) -> None:
+        for branch in self._branches:
+            inside = shape
+            for layer in branch:
+                layer._check_fits(inside)
+                inside = layer._output_of(inside)
+        self._output_of(shape)
 
     def _through(self, branch: Sequence[Layer], shape: Shape) -> Shape:
         for layer in branch:

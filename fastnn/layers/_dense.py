@@ -428,6 +428,7 @@ class Embedding(Layer):
         "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
         "sparse_update",
     )  # fmt: skip
+    _needs_shape = False
 
     embeddings: FloatArray
 
@@ -452,7 +453,7 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
             regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,

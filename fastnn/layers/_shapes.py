@@ -270,6 +270,26 @@ class Normalization(_Affine):
             if self._budget is None:  # else a file brings them
                 self._set_weights()
 
+    def _build(self, shape: Shape, dtype: Any, seed: int | None, number: Any, variables: int) -> int:
+        if self.built and self._model is None:
+            self._check_width((None, *shape), "samples")
+            if self._variables[0].array.shape != tuple(shape[axis] for axis in self._axes((0, *shape))):
+                # Only adapt has built it, for samples of another shape: the weights follow from what it has found.
+                self._variables, self._arrays, self.built = [], {}, False
+        return super()._build(shape, dtype, seed, number, variables)
+
+    def _check_width(self, shape: Any, name: str) -> None:
+        """Refuse samples that the statistics do not fit. `shape` begins with the batch's axis."""
+        if self.axis is None or self._config is not None or not self.built:
+            return
+        known = self._variables[len(_CONSTANTS)].array.shape
+        lengths = tuple(shape[axis + 1] for axis in self._axes(shape))
+        if lengths != known and (math.prod(known), math.prod(lengths)) != (1, 1):
+            raise ValueError(
+                f"{name}: {self.name} was built for samples of shape {self._input_shape}, with statistics of shape "
+                f"{known}; samples of shape {tuple(shape[1:])} have statistics of shape {lengths}. Use another layer"
+            )
+
     def _set_weights(self) -> None:
         """The weights from what adapt has found: mean 0 and variance 1 before."""
         mean, variance = (0.0, 1.0) if self._given is None else self._given
@@ -285,19 +305,25 @@ class Normalization(_Affine):
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass.
 
-        Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake.
+        Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake. The
+        layer is built then, and takes statistics of the same shape only.
         """
+        if self._config is not None:
+            raise ValueError(f"adapt: {self.name} was given mean and variance; leave them out to take them from data")
         if hasattr(data, "shape") or isinstance(data, (list, tuple)):
             batches: Iterator[Any] = _pieces(_validate.numbers(_frames.plain(data, "data"), "data"))
         else:
             batches = iter(data) if steps is None else itertools.islice(data, steps)
         count, mean, squares = 0, 0.0, 0.0
+        shape: Shape = ()
         for batch in batches:
             part: Any = batch[0] if isinstance(batch, (tuple, list)) else batch
             x = _validate.numbers(_frames.plain(part, "data"), "data").astype(np.float64)
             _validate.finite(x, "data")
             if x.ndim == 1:
                 x = x[:, None]
+            shape = x.shape[1:]
+            self._check_width((None, *shape), "data")
             kept = [] if self.axis is None else [axis + 1 for axis in sample_axes(self.axis, x.shape)]
             axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
             n = math.prod(x.shape[axis] for axis in axes)
@@ -314,8 +340,9 @@ class Normalization(_Affine):
         self._given, self._count = (np.asarray(mean), np.asarray(squares / count)), count
         if self.built:
             self._set_constants()
-            if self._config is None:
-                self._set_weights()
+            self._set_weights()
+        else:
+            self.build((None, *shape))  # type: ignore[arg-type]
 
     @property
     def mean(self) -> Any:
