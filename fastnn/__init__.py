@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
 
 from fastnn import errors
 from fastnn._lazy import lazily
+from fastnn._namesake import warn_of_namesake
 from fastnn.errors import DivergenceError, FastNNError, FormatError, NotBuiltError, NotCompiledError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from fastnn.layers import Dense, Input, Layer
     from fastnn.models import Sequential
     from fastnn.optimizers import Optimizer
+
+warn_of_namesake(__path__[0])
 
 __version__ = "0.1.0"
 __all__ = [

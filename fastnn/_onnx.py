@@ -37,7 +37,7 @@ def described(model: Any) -> Any:
     try:
         import onnx  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        raise ImportError("to_onnx needs the package onnx: pip install 'fastnn[onnx]'") from None
+        raise ImportError("to_onnx needs the package onnx: pip install 'fastnn-cpu[onnx]'") from None
     helper, info = onnx.helper, onnx.helper.make_tensor_value_info
     first = model._flat()[0]
     while isinstance(first, ModelLayer) and first._layers:

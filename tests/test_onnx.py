@@ -103,5 +103,5 @@ def test_shapes_must_be_known(tmp_path):
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastnn\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'fastnn-cpu\[onnx\]'"):
         built("relu").to_onnx(tmp_path / "model.onnx")

@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def test_core_modules_are_compiled_and_typed(name):
 
 def test_version_and_marker():
     try:
-        installed = importlib.metadata.version("fastnn")
+        installed = importlib.metadata.version("fastnn-cpu")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("fastnn runs from its source folder")
     assert installed == fastnn.__version__
@@ -101,10 +102,80 @@ def test_the_source_folder_says_so(tmp_path, sources):
     """Whoever starts Python in the source folder after an install is told why nothing is found."""
     shutil.copytree(sources / "fastnn", tmp_path / "fastnn", ignore=shutil.ignore_patterns("*.so", "*.pyd"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", "import fastnn"], env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", "import fastnn"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode and "leave it to import the installed fastnn" in done.stderr
+
+
+# Ways to write: install the distribution named fastnn
+OTHERS = re.compile(
+    r"(?:\bpipx?3?|\bconda|\bmamba)\s+install\b[^`\n]*?[\s'\"]fastnn(?![-\w./])"
+    r"|\b(?:uv|poetry|pdm|pixi)\s+(?:pip\s+install|add)\b[^`\n]*?[\s'\"]fastnn(?![-\w./])"
+    r"|(?<![-\w/.])fastnn(?:\[\w|\s*[=~<>]=)"
+    r"|pypi\.org/(?:project|simple)/fastnn(?![-\w])"
+)
+
+
+def test_pattern_of_the_other_distribution():
+    for text in (
+        "pip install fastnn",
+        "pip install 'fastnn[sklearn]'",
+        'pip install -U "fastnn"',
+        "python -m pip install numpy fastnn",
+        "uv add fastnn",
+        "fastnn[plots]",
+        "fastnn>=0.1",
+        "https://pypi.org/project/fastnn/",
+    ):
+        assert OTHERS.search(text), text
+    for text in (
+        "pip install fastnn-cpu",
+        "pip install 'fastnn-cpu[onnx]'",
+        "pip uninstall fastnn fastnn-cpu",
+        "pip install ./fastnn",
+        "cd fastnn; pip install .",
+        "import fastnn",
+        "https://pypi.org/project/fastnn-cpu/",
+    ):
+        assert not OTHERS.search(text), text
+
+
+def test_no_text_recommends_the_other_distribution(sources):
+    """The name fastnn on PyPI belongs to a different project: installing it would run a stranger's code."""
+    folders = ("fastnn", "docs", "examples", "benchmarks", "scripts", "requirements", ".github", ".ci")
+    texts = [path for path in sources.iterdir() if path.is_file() and path.name != ".git"]
+    texts += [p for name in folders for p in (sources / name).rglob("*") if p.is_file() and "_build" not in p.parts]
+    readable = {".py", ".pyi", ".pyx", ".pxd", ".md", ".txt", ".toml", ".yml", ".yaml", ".cfg", ".sh", ".in", ""}
+    texts = [path for path in texts if path.suffix in readable]
+    assert len(texts) > 100
+    found = []
+    for path in texts:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found += [f"{path}:{i}: {line}" for i, line in enumerate(lines, 1) if OTHERS.search(line)]
+    assert not found, "\n".join(found)
+
+
+def test_distribution_is_not_named_as_the_other(sources):
+    import tomllib
+
+    assert tomllib.loads((sources / "pyproject.toml").read_text())["project"]["name"] == "fastnn-cpu"
+
+
+def test_import_warns_of_the_other_distribution(tmp_path):
+    """Both distributions write into the folder fastnn; pip does not prevent it."""
+    shutil.copytree(Path(fastnn.__file__).parent, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def warned():
+        command = [sys.executable, "-c", "import fastnn; print(fastnn.__file__)"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert str(tmp_path) in done.stdout
+        return done.stderr
+
+    (tmp_path / "fastnn_cpu-0.1.0.dist-info").mkdir()
+    assert not warned()
+    (tmp_path / "fastnn-0.4.0.dist-info").mkdir()
+    assert "RuntimeWarning: another distribution named fastnn is installed (fastnn-0.4.0.dist-info)" in warned()
 
 
 def test_unknown_instruction_set_is_refused():

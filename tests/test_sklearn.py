@@ -860,7 +860,7 @@ def run(code, *arguments):
 @pytest.mark.parametrize(
     "there, said",
     [
-        ("None", "needs scikit-learn, which is not installed; install it with: pip install 'fastnn[sklearn]'"),
+        ("None", "needs scikit-learn, which is not installed; install it with: pip install 'fastnn-cpu[sklearn]'"),
         ("types.SimpleNamespace(__version__='1.5.2')", "needs scikit-learn 1.6 or later, and 1.5.2 is installed"),
     ],
 )

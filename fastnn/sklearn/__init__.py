@@ -16,12 +16,12 @@ try:
     import sklearn as _sklearn
 except ImportError as _error:
     raise ImportError(
-        "fastnn.sklearn needs scikit-learn, which is not installed; install it with: pip install 'fastnn[sklearn]'"
+        "fastnn.sklearn needs scikit-learn, which is not installed; install it with: pip install 'fastnn-cpu[sklearn]'"
     ) from _error
 if tuple(map(int, _sklearn.__version__.split(".")[:2])) < (1, 6):
     raise ImportError(
         f"fastnn.sklearn needs scikit-learn 1.6 or later, and {_sklearn.__version__} is installed; install a later one "
-        "with: pip install 'fastnn[sklearn]'"
+        "with: pip install 'fastnn-cpu[sklearn]'"
     )
 
 from fastnn.sklearn._estimators import MLPClassifier, MLPRegressor
