@@ -43,6 +43,15 @@ FNN_INLINE vreal gated(vreal x, vreal z)
     const vreal scaled = exp_scaled(v_negabs(z)), below = v_fma(scaled, v_set((real)EXP_UNSCALE), v_set(1));
     return unscale_if(negative, v_div(v_mul(x, v_select(negative, scaled, v_set(1))), below));
 }
+/* The same for any x: one that is large is made smaller, for x times the scaled e^z could be too large. */
+FNN_INLINE vreal gated_by(vreal x, vreal z)
+{
+    const vmask negative = v_lt(z, v_zero()), large = v_gt(v_abs(x), v_set(1));
+    const vreal unscale = v_set((real)EXP_UNSCALE), scaled = exp_scaled(v_negabs(z));
+    const vreal below = v_fma(scaled, unscale, v_set(1)), less = v_select(large, v_mul(x, unscale), x);
+    const vreal y = v_div(v_select(negative, v_mul(less, scaled), x), below);
+    return v_select(large, y, unscale_if(negative, y));
+}
 /* sigmoid(x) is returned, *other = sigmoid(-x) */
 FNN_INLINE vreal sigmoid_pair(vreal x, vreal *other)
 {

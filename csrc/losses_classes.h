@@ -138,20 +138,35 @@ static void categorical_crossentropy_from_logits_loss(LOSS_ARGUMENTS)
 /* ------------------------------------------------------------------------------------- cross-entropy of probabilities
 
    o_k = p_k / sum p, of which the loss makes d_k = d loss / d o_k; back through the division
-   d loss / d p_j = (d_j - sum_k d_k o_k) / sum p. Where o_k is clipped, d_k = 0. */
+   d loss / d p_j = (d_j - sum_k d_k o_k) / sum p. Where o_k is clipped, d_k = 0.
+
+   A sum that is too large for a real is taken of p_k times a unit, which is then in both parts of o_k. */
+
+/* The unit, 1 unless the plain sum is too large, and the sum of the p_k times it */
+#define SMALL_UNIT ((real)0x1p-40)
+static real unit_of_sum(ptrdiff_t d, const real *p, double *sum)
+{
+    *sum = row_sum(d, p);
+    if (fabs(*sum) <= (double)REAL_MAX)
+        return 1;
+    *sum = 0;
+    for (ptrdiff_t k = 0; k < d; k++)
+        *sum += (double)(SMALL_UNIT * p[k]);
+    return SMALL_UNIT;
+}
 
 static void sparse_categorical_crossentropy_loss(LOSS_ARGUMENTS)
 {
     const int32_t *const labels = y_true;
     const double ignored = parameters[0];
-    real o[LOSS_ROWS], log_o[LOSS_ROWS];
+    real o[LOSS_ROWS], log_o[LOSS_ROWS], unit[LOSS_ROWS];
     double sum[LOSS_ROWS];
     IN_STEPS(r, n, LOSS_ROWS, rows)
     {
         for (ptrdiff_t i = 0; i < n; i++) {
             const real *const p = y_pred + (r + i) * d;
-            sum[i] = row_sum(d, p);
-            o[i] = (double)labels[r + i] == ignored ? 1 : p[labels[r + i]] / (real)sum[i];
+            unit[i] = unit_of_sum(d, p, &sum[i]);
+            o[i] = (double)labels[r + i] == ignored ? 1 : unit[i] * p[labels[r + i]] / (real)sum[i];
         }
         IN_STEPS(i, m, VL, n) v_store_n(log_o + i, v_log(clip_probability(v_load_n(o + i, (size_t)m))), (size_t)m);
         for (ptrdiff_t i = 0; i < n; i++) {
@@ -164,7 +179,7 @@ static void sparse_categorical_crossentropy_loss(LOSS_ARGUMENTS)
             /* d = -1 / o at the label, so sum_k d_k o_k = -1 */
             const int flat = skip || o[i] < FNN_EPSILON || o[i] > ALMOST_ONE;
             const double still = skip ? 0 : sum[i] - sum[i]; /* 0, but NaN where the sum is no number */
-            const double factor = flat ? still : (scale ? scale[r + i] : common) / sum[i];
+            const double factor = flat ? still : (scale ? scale[r + i] : common) / sum[i] * (double)unit[i];
             real *const row = dy + (r + i) * d;
             for (ptrdiff_t k = 0; k < d; k++)
                 row[k] = (real)factor;
@@ -180,15 +195,16 @@ static void categorical_crossentropy_loss(LOSS_ARGUMENTS)
     real term[LOSS_BLOCK], moving[LOSS_BLOCK];
     for (ptrdiff_t r = 0; r < rows; r++) {
         const real *const y = (const real *)y_true + r * d, *const p = y_pred + r * d;
-        const double sum = row_sum(d, p);
-        const vreal whole = v_set((real)sum);
+        double sum;
+        const real unit = unit_of_sum(d, p, &sum);
+        const vreal whole = v_set((real)sum), units = v_set(unit);
         sum16 loss = sum16_zero(), mass = sum16_zero(); /* mass = sum of y_k whose o_k is not clipped */
         IN_STEPS(i, n, LOSS_BLOCK, d)
         {
             IN_STEPS(k, l, VL, n)
             {
                 const vreal t = smoothed(v_load_n(y + i + k, (size_t)l), smoothing, d);
-                const vreal o = v_div(v_load_n(p + i + k, (size_t)l), whole);
+                const vreal o = v_div(v_mul(v_load_n(p + i + k, (size_t)l), units), whole);
                 v_store(term + k, v_mul(t, v_log(clip_probability(o))));
                 v_store(moving + k, v_unless(is_clipped(o), t));
             }
@@ -199,11 +215,12 @@ static void categorical_crossentropy_loss(LOSS_ARGUMENTS)
             values[r] = -sum16_total(&loss);
         if (!dy)
             continue;
-        const vreal factor = v_set((real)((scale ? scale[r] : common) / sum)), back = v_set((real)sum16_total(&mass));
+        const vreal factor = v_set((real)((scale ? scale[r] : common) / sum * (double)unit));
+        const vreal back = v_set((real)sum16_total(&mass));
         IN_STEPS(k, l, VL, d)
         {
             const vreal t = smoothed(v_load_n(y + k, (size_t)l), smoothing, d);
-            const vreal o = v_div(v_load_n(p + k, (size_t)l), whole);
+            const vreal o = v_div(v_mul(v_load_n(p + k, (size_t)l), units), whole);
             const vreal direct = v_unless(is_clipped(o), v_div(t, o));
             v_store_n(dy + r * d + k, v_mul(factor, v_sub(back, direct)), (size_t)l);
         }
@@ -220,9 +237,9 @@ FNN_INLINE focal_term categorical_focal(vreal y, vreal o, const double *paramete
     return f;
 }
 /* The classes at x: probabilities over their sum, or, from logits, exp(z - top) over the sum of all */
-FNN_INLINE vreal share_of(vreal x, int from_logits, real top, vreal whole)
+FNN_INLINE vreal share_of(vreal x, int from_logits, real top, real unit, vreal whole)
 {
-    return v_div(from_logits ? v_exp_nonpositive(v_sub(x, v_set(top))) : x, whole);
+    return v_div(from_logits ? v_exp_nonpositive(v_sub(x, v_set(top))) : v_mul(x, v_set(unit)), whole);
 }
 FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
 {
@@ -230,11 +247,12 @@ FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
     for (ptrdiff_t r = 0; r < rows; r++) {
         const real *const y = (const real *)y_true + r * d, *const x = y_pred + r * d;
         const real top = from_logits ? row_top(d, x) : 0;
+        real unit = 1;
         double sum;
         if (from_logits)
             exponentials(1, d, x, &top, d <= LOSS_BLOCK ? value : NULL, &sum);
         else
-            sum = row_sum(d, x);
+            unit = unit_of_sum(d, x, &sum);
         const vreal whole = v_set((real)sum);
         sum16 loss = sum16_zero(), mean_slope = sum16_zero(); /* sum_k o_k d_k */
         IN_STEPS(i, n, LOSS_BLOCK, d)
@@ -242,7 +260,7 @@ FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
             IN_STEPS(k, l, VL, n)
             {
                 const vreal t = smoothed(v_load_n(y + i + k, (size_t)l), parameters[2], d);
-                const vreal o = share_of(v_load_n(x + i + k, (size_t)l), from_logits, top, whole);
+                const vreal o = share_of(v_load_n(x + i + k, (size_t)l), from_logits, top, unit, whole);
                 const focal_term f = categorical_focal(t, o, parameters);
                 v_store(value + k, f.value);
                 v_store(pull + k, v_mul(o, f.slope));
@@ -255,12 +273,12 @@ FNN_INLINE void categorical_focal_of(LOSS_ARGUMENTS, int from_logits)
         if (!dy)
             continue;
         const double factor = scale ? scale[r] : common;
-        const vreal f = v_set((real)(from_logits ? factor : factor / sum));
+        const vreal f = v_set((real)(from_logits ? factor : factor / sum * (double)unit));
         const vreal back = v_set((real)sum16_total(&mean_slope));
         IN_STEPS(k, l, VL, d)
         {
             const vreal t = smoothed(v_load_n(y + k, (size_t)l), parameters[2], d);
-            const vreal o = share_of(v_load_n(x + k, (size_t)l), from_logits, top, whole);
+            const vreal o = share_of(v_load_n(x + k, (size_t)l), from_logits, top, unit, whole);
             const vreal slope = v_mul(f, v_sub(categorical_focal(t, o, parameters).slope, back));
             v_store_n(dy + r * d + k, from_logits ? v_mul(o, slope) : slope, (size_t)l);
         }

@@ -337,7 +337,7 @@ static void glu_forward(ptrdiff_t rows, ptrdiff_t n, const real *x, real *y)
     for (; rows > 0; rows--, x += n, y += half)
         for (ptrdiff_t i = 0; i < half; i += VL) {
             const size_t count = (size_t)(half - i);
-            v_store_n(y + i, gated(v_load_n(x + i, count), v_load_n(x + half + i, count)), count);
+            v_store_n(y + i, gated_by(v_load_n(x + i, count), v_load_n(x + half + i, count)), count);
         }
 }
 

@@ -34,11 +34,19 @@ static real sigmoid(real x)
 }""",
     "softplus": """\
 static real softplus(real x) { return (x < 0 ? 0 : x) + log1p$(exp$(-fabs$(x))); }""",
+    "gated": """\
+/* x / (1 + exp(-z)), where exp(z) may be too small for a real though x exp(z) is not */
+static real gated(real x, real z)
+{
+    const real half = exp$(-fabs$(z) / 2);
+    return (z < 0 ? x * half * half : x) / (1 + half * half);
+}""",
     "squareplus": """\
+/* (x + root) / 2; where x < 0 as b / (2 (root - x)), which does not cancel */
 static real squareplus(real x, real b)
 {
-    const real root = hypot$(x, sqrt$(b));
-    return x < 0 ? b / (2 * (root - x)) : (x + root) / 2;
+    const real y = hypot$(x, sqrt$(b)) / 2 + fabs$(x) / 2;
+    return x < 0 ? b / 4 / y : y;
 }""",
     "softmax": """\
 static void softmax(const real *x, real *y, long rows, long n)
@@ -68,12 +76,12 @@ static void log_softmax(const real *x, real *y, long rows, long n)
     }
 }""",
     "sparsemax": """\
-/* max(x - tau, 0): tau rises as the elements that it leaves nothing of are taken out */
+/* max(x - tau, 0), x less the largest: tau is at least -1, and rises as the elements that are not above it are left out */
 static void sparsemax(const real *x, real *y, long rows, long n)
 {
     for (long i = 0; i < rows; i++, x += n, y += n) {
-        real largest = x[0], tau = 0;
-        long count = 0, before;
+        real largest = x[0], tau = -1;
+        long count = n + 1, before;
         for (long j = 1; j < n; j++)
             largest = x[j] > largest ? x[j] : largest;
         do {
@@ -81,12 +89,12 @@ static void sparsemax(const real *x, real *y, long rows, long n)
             before = count;
             count = 0;
             for (long j = 0; j < n; j++)
-                if (before == 0 || !(x[j] - largest <= tau)) {
+                if (!(x[j] - largest <= tau)) {
                     sum += x[j] - largest;
                     count++;
                 }
             tau = (sum - 1) / (real)count;
-        } while (before == 0 || count < before);
+        } while (count < before);
         for (long j = 0; j < n; j++)
             y[j] = x[j] - largest <= tau ? 0 : x[j] - largest - tau;
     }
@@ -96,7 +104,7 @@ static void glu(const real *x, real *y, long rows, long n)
 {
     for (long i = 0; i < rows; i++, x += 2 * n, y += n)
         for (long j = 0; j < n; j++)
-            y[j] = x[j] * sigmoid(x[n + j]);
+            y[j] = gated(x[j], x[n + j]);
 }""",
     "dense": """\
 /* y[rows][outputs] = x[rows][inputs] w[inputs][outputs] + b[outputs] */
@@ -117,27 +125,27 @@ static void dense(const real *x, real *y, const real *w, const real *b, long row
 static void layer_norm(const real *x, real *y, const real *gamma, const real *beta, long rows, long n, real epsilon)
 {
     for (long i = 0; i < rows; i++, x += n, y += n) {
-        real mean = 0, squares = 0;
+        double mean = 0, squares = 0;
         for (long j = 0; j < n; j++)
             mean += x[j];
-        mean /= (real)n;
+        mean /= (double)n;
         for (long j = 0; j < n; j++)
             squares += (x[j] - mean) * (x[j] - mean);
-        const real scale = 1 / sqrt$(squares / (real)n + epsilon);
+        const double scale = 1 / sqrt(squares / (double)n + epsilon);
         for (long j = 0; j < n; j++)
-            y[j] = (x[j] - mean) * scale * (gamma ? gamma[j] : 1) + (beta ? beta[j] : 0);
+            y[j] = (real)((x[j] - mean) * scale) * (gamma ? gamma[j] : 1) + (beta ? beta[j] : 0);
     }
 }""",
     "rms_norm": """\
 static void rms_norm(const real *x, real *y, const real *gamma, long rows, long n, real epsilon)
 {
     for (long i = 0; i < rows; i++, x += n, y += n) {
-        real squares = 0;
+        double squares = 0;
         for (long j = 0; j < n; j++)
-            squares += x[j] * x[j];
-        const real scale = 1 / sqrt$(squares / (real)n + epsilon);
+            squares += (double)x[j] * x[j];
+        const double scale = 1 / sqrt(squares / (double)n + epsilon);
         for (long j = 0; j < n; j++)
-            y[j] = x[j] * scale * (gamma ? gamma[j] : 1);
+            y[j] = (real)(x[j] * scale) * (gamma ? gamma[j] : 1);
     }
 }""",
     "embed": """\
@@ -151,7 +159,7 @@ static void embed(const real *x, real *y, const real *table, long count, long n_
     }
 }""",
 }
-NEEDS = {"glu": ("sigmoid",)}
+NEEDS = {"glu": ("gated",)}
 
 # An activation of x as an expression; {0}, {1}, ... are its parameters
 EXPRESSIONS = {
@@ -160,7 +168,7 @@ EXPRESSIONS = {
     "relu": "x < 0 ? 0 : x",
     "relu6": "clip(x, 0, 6)",
     "leaky_relu": "x > 0 ? x : {0} * x",
-    "relu_general": "x < {2} ? {0} * (x - {2}) : x > {1} ? {1} : x",
+    "relu_general": "x > {2} ? (x > {1} ? {1} : x) : x != x ? x : {0} == 0 ? 0 : {0} * (x - {2})",
     "hard_sigmoid": "clip(x + 3, 0, 6) / 6",
     "hard_tanh": "clip(x, -1, 1)",
     "hard_silu": "x * (clip(x + 3, 0, 6) / 6)",
@@ -180,10 +188,10 @@ EXPRESSIONS = {
     "selu": "1.0507009873554805$ * (x > 0 ? x : 1.6732632423543773$ * expm1$(x))",
     "softplus": "softplus(x)",
     "log_sigmoid": "-softplus(-x)",
-    "silu": "x * sigmoid(x)",
+    "silu": "gated(x, x)",
     "mish": "x * tanh$(softplus(x))",
-    "gelu": "x * erfc$(-0.7071067811865476$ * x) / 2",
-    "gelu_tanh": "x * sigmoid(1.5957691216057308$ * (x + 0.044715$ * x * x * x))",
+    "gelu": "x / 2 * erfc$(-0.7071067811865476$ * x)",
+    "gelu_tanh": "gated(x, 1.5957691216057308$ * (x + 0.044715$ * x * x * x))",
 }
 IN_PLACE = {"activate", "prelu", "batch_norm", "layer_norm", "add"}
 KEEPS = {"dropout", "noise", "penalize"}  # y = x outside training

@@ -30,7 +30,7 @@ class Compiling:
 
     def __init__(self) -> None:
         self.optimizer: Any = None
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False  # set by callbacks
         self.history: Any = None
         self._plan: _compiled.Plan | None = None
         self._learning: list[Any] = []  # the variables that the optimizer was built for

@@ -81,6 +81,7 @@ class Evaluating(Compiling):
     def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
         """The logs of a run over batches without learning."""
         plan = self._need_compiled()
+        self.stop_evaluating = False
         callbacks.on_test_begin()
         if progress is not None:
             total = steps if steps is not None else len(source) if isinstance(source, Batches) else source.length
@@ -104,6 +105,8 @@ class Evaluating(Compiling):
                     callbacks.on_test_batch_end(done, plan.logs(testing=True))
                     done += 1
                     pages.took(batches.size)
+                    if self.stop_evaluating:
+                        break
                 else:
                     now = tester.run(step, min(end, step + most), False, None, 0.0, SLICE)
                     done += now - step
@@ -111,6 +114,8 @@ class Evaluating(Compiling):
                     step = now
                 if progress is not None:
                     progress.update(done, plan.logs(testing=True))
+            if self.stop_evaluating:
+                break
         if first:
             raise ValueError("x: there were no batches to evaluate")
         logs = plan.logs(testing=True)
@@ -199,6 +204,7 @@ class Evaluating(Compiling):
         piece = size if callbacks_want else max(size, engine.chunk_rows() * 8)
         total = -(-len(array) // size)
         pages = Pages(array)
+        self.stop_predicting = False
         calls.on_predict_begin()
         progress.begin(None, total)
         progress.epoch_begin(0)
@@ -210,6 +216,9 @@ class Evaluating(Compiling):
             pages.took(len(result[rows]))
             if callbacks_want:
                 calls.on_predict_batch_end(begin // size, {"outputs": result[rows]})
+                if self.stop_predicting:
+                    result = result[: rows.stop]
+                    break
             progress.update(min(total, -(-(begin + piece) // size)))
         progress.update(total, final=True)
         progress.epoch_end(0)
@@ -218,6 +227,7 @@ class Evaluating(Compiling):
         return result
 
     def _predict_stream(self, stream: Any, steps: int | None, calls: Any, progress: Any) -> Iterator[FloatArray]:
+        self.stop_predicting = False
         calls.on_predict_begin()
         progress.begin(None, steps if steps is not None else stream.length)
         progress.epoch_begin(0)
@@ -228,6 +238,8 @@ class Evaluating(Compiling):
             calls.on_predict_batch_end(done - 1, {"outputs": y})
             progress.update(done)
             yield y
+            if self.stop_predicting:
+                break
         progress.update(done, final=True)
         progress.epoch_end(0)
         progress.end()

@@ -43,6 +43,7 @@ class Fit:
         self.source: Any = None  # Batches of arrays, or a Stream
         self.validation: Any = None
         self.plan = model._need_compiled()
+        self.diverged: float | None = None  # the loss that is not finite, where a callback ends the fit by it
         self.epochs = _validate.integer(epochs, "epochs", minimum=0)
         self.initial_epoch = _validate.integer(initial_epoch, "initial_epoch", minimum=0)
         self.progress = Progress(verbose)
@@ -209,8 +210,15 @@ class Fit:
             place = self.some_steps(trainer, epoch, place - begin, place, end)
             self.progress.update(place - begin, self.plan.logs())
         step = place - begin
-        logs = self.plan.logs()
+        logs = self.epoch_logs()
         self.progress.update(step, logs, final=True)
+        return logs
+
+    def epoch_logs(self) -> dict[str, Any]:
+        """The logs of an epoch that is over: the loss that ended it, where it was not finite."""
+        logs = self.plan.logs()
+        if self.diverged is not None:
+            logs["loss"] = self.diverged
         return logs
 
     def window(self, epoch: int) -> tuple[int, int, int]:
@@ -247,7 +255,7 @@ class Fit:
             model._one_batch(x, y, w, self.class_weight)
         if step == 0:
             return {}
-        logs = self.plan.logs()
+        logs = self.epoch_logs()
         self.progress.update(step, logs, final=True)
         return logs
 
@@ -277,7 +285,8 @@ class Fit:
             at = number + error.args[1] - step
             if not any(c._takes_nan for c in callbacks):
                 raise model._diverged(trainer, error.args[1], epoch, at) from None
-            callbacks.on_train_batch_end(at, {**self.plan.logs(), "loss": trainer.last_loss})
+            self.diverged = trainer.last_loss
+            callbacks.on_train_batch_end(at, self.epoch_logs())
             model.stop_training = True
             return end
         if ahead is not None:

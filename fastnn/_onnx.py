@@ -147,7 +147,7 @@ def _step(g: Graph, x: str) -> Any:
 def _relu_general(g: Graph, x: str, slope: float, limit: float, threshold: float) -> Any:
     below = g.op("Mul", g.op("Sub", x, threshold), slope) if slope else 0.0
     above = x if limit == np.inf else g.op("Min", x, limit)
-    return g.op("Where", g.op("Less", x, threshold), below, above)
+    return g.op("Where", g.op("LessOrEqual", x, threshold), below, above)
 
 
 def _soft_shrink(g: Graph, x: str, threshold: float) -> Any:

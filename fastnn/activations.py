@@ -171,7 +171,7 @@ def relu(
     *,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """``max_value if x >= max_value else x if x >= threshold else negative_slope (x - threshold)``
+    """``min(x, max_value) if x > threshold else negative_slope (x - threshold)``
 
     Plainly ``max(x, 0)``. Range [0, inf).
 

@@ -20,7 +20,7 @@ from fastnn._validate import FloatArray
 from fastnn._weights import Weights
 from fastnn.errors import NotBuiltError
 from fastnn.layers import Embedding, InputLayer, Layer
-from fastnn.layers._base import Shape, automatic_name, restorer, sample_shape
+from fastnn.layers._base import Shape, automatic_name, batch_axes, restorer, sample_shape
 from fastnn.layers._branches import ModelLayer
 from fastnn.optimizers._parts import arena
 
@@ -274,7 +274,9 @@ class Sequential(Weights, Training, Exporting):
         given = self._given_shape()
         if input_shape is None and given is None:
             raise ValueError("input_shape: expected a shape such as (None, 784), or an Input as the first layer")
-        shape = given if input_shape is None else sample_shape(tuple(input_shape)[1:], "input_shape")
+        shape = (
+            given if input_shape is None else sample_shape(batch_axes(input_shape, "input_shape")[1:], "input_shape")
+        )
         assert shape is not None
         self._build(shape)
 

@@ -48,7 +48,7 @@ class MonitorCallback(Callback):
         self.min_delta = abs(_validate.number(min_delta, "min_delta"))
         self._more_is_better: bool | None = None
 
-    def _find_direction(self) -> bool:
+    def _find_direction(self, logs: Logs = None) -> bool:
         """Whether more is better: known only once the model's metrics are built."""
         if self._more_is_better is None:
             name = self.monitor.removeprefix("val_")
@@ -59,6 +59,14 @@ class MonitorCallback(Callback):
                     direction = getattr(metric, "_direction", None)
                     if getattr(metric, "name", None) == name and direction is not None:
                         more = direction == "up"
+            if more is None and logs is not None and self.monitor not in logs:
+                validated = any(one.startswith("val_") for one in logs)
+                unvalidated = "" if validated or name == self.monitor else ", and pass validation data to fit"
+                raise ValueError(
+                    f"{type(self).__name__}: monitor={self.monitor!r} is not in the logs, which have "
+                    f"{', '.join(logs) or 'nothing'}; monitor one of those, or add {name!r} to the metrics of "
+                    f"compile{unvalidated}"
+                )
             if more is None:
                 raise ValueError(
                     f"{type(self).__name__}: monitor={self.monitor!r} does not tell whether more or less of it is "
@@ -152,7 +160,7 @@ class EarlyStopping(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare, and stop if patience is over."""
-        self._find_direction()
+        self._find_direction(logs or {})
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
             return
@@ -273,8 +281,8 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare, and reduce the rate if patience is over."""
-        self._find_direction()
         logs = {} if logs is None else logs
+        self._find_direction(logs)
         optimizer = self.model.optimizer
         rate = logs["learning_rate"] = float(optimizer.learning_rate)
         current = logs.get(self.monitor)
@@ -421,7 +429,7 @@ class ModelCheckpoint(MonitorCallback):
         """Save, if save_freq is "epoch"."""
         self._counter.last = None
         if self.save_best_only:
-            self._find_direction()
+            self._find_direction(logs or {})
         if self._counter.every is None:
             self._save(epoch, None, logs or {})
 

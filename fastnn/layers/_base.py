@@ -295,9 +295,7 @@ class Layer:
         """Build outside a model."""
         shape = self._given_shape
         if input_shape is not None:
-            if isinstance(input_shape, str) or not hasattr(input_shape, "__iter__") or not tuple(input_shape):
-                raise ValueError(f"input_shape: expected a shape such as (None, 784), got {input_shape!r}")
-            shape = sample_shape(tuple(input_shape)[1:], "input_shape")
+            shape = sample_shape(batch_axes(input_shape, "input_shape")[1:], "input_shape")
         if shape is None and self._needs_shape:
             raise ValueError(f"input_shape: {self.name} needs a shape, such as (None, 784)")
         shape = () if shape is None else shape
@@ -525,6 +523,13 @@ def sample_axes(axis: int | list[int], input_shape: Sequence[int | None]) -> lis
             f"{tuple(input_shape)}"
         )
     return [one - 1 for one in counted]
+
+
+def batch_axes(shape: Any, name: str) -> tuple[Any, ...]:
+    """The axes of a shape that begins with the batch's."""
+    if isinstance(shape, str) or not hasattr(shape, "__iter__") or not tuple(shape):
+        raise ValueError(f"{name}: expected a shape such as (None, 784), got {shape!r}")
+    return tuple(shape)
 
 
 def sample_shape(shape: Any, name: str) -> Shape:

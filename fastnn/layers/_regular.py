@@ -57,8 +57,11 @@ class Dropout(_Random):
         self.rate = _validate.number(rate, "rate", minimum=0, maximum=1)
         self.noise_shape = None
         if noise_shape is not None:
-            lengths = (noise_shape,) if isinstance(noise_shape, int) else noise_shape
-            self.noise_shape = tuple(None if n is None else _validate.integer(n, "noise_shape") for n in lengths)
+            if isinstance(noise_shape, str) or not hasattr(noise_shape, "__iter__"):
+                raise ValueError(f"noise_shape: expected a tuple such as (None, 1, None), got {noise_shape!r}")
+            self.noise_shape = tuple(
+                None if n is None else _validate.integer(n, "noise_shape", minimum=1) for n in noise_shape
+            )
 
     def build(self, input_shape: Shape) -> None:
         if self.noise_shape is None:

@@ -10,9 +10,17 @@ import numpy.typing as npt
 
 from fastnn import _frames, _maps, _validate
 from fastnn._program import Builder, Tensor
-from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes, sample_shape
+from fastnn.layers._base import Layer, Shape, axes_argument, batch_axes, sample_axes, sample_shape
 
 PIECE = 1 << 20  # elements that adapt looks at at a time
+
+
+def _is_whole(dtype: Any) -> bool:
+    """Whether a dtype is one of whole numbers, which a model takes as floats."""
+    try:
+        return dtype is not None and np.dtype(dtype).kind in "iub"
+    except TypeError:
+        return False
 
 
 class InputLayer(Layer):
@@ -35,13 +43,17 @@ class InputLayer(Layer):
         batch_shape: Sequence[int | None] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype if np.dtype(dtype or np.float32).kind == "f" else None)
+        super().__init__(name=name, dtype=None if _is_whole(dtype) else dtype)
         if (shape is None) == (batch_shape is None):
             raise ValueError("Input: expected shape, the shape of one sample, or batch_shape; one of them")
+        names = "batch_size", "shape"
         if batch_shape is not None:
-            batch_size, shape = batch_shape[0], batch_shape[1:]  # type: ignore[assignment]
-        self.batch_size = batch_size
-        self._given_shape = sample_shape(shape, "shape")
+            if batch_size is not None:
+                raise ValueError("batch_size: batch_shape begins with it; leave batch_size out")
+            names = "batch_shape", "batch_shape"
+            batch_size, *shape = batch_axes(batch_shape, "batch_shape")
+        self.batch_size = None if batch_size is None else _validate.integer(batch_size, names[0], minimum=1)
+        self._given_shape = sample_shape(shape, names[1])
         self.built = True
 
     @property

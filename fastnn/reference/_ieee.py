@@ -116,6 +116,12 @@ def dot(xs: Sequence[float], ys: Sequence[float]) -> float:
     return total(x * y for x, y in zip(xs, ys, strict=True))
 
 
+def less_largest(xs: Sequence[float]) -> list[float]:
+    """x_i - m, with m the largest x."""
+    m = largest(xs)
+    return [x - m for x in xs]
+
+
 def logsumexp(xs: Sequence[float]) -> float:
     """log sum_i e^(x_i) = m + log sum_i e^(x_i - m), with m the largest x so that nothing overflows."""
     m = largest(xs)

@@ -11,7 +11,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ._ieee import INF, clip, div, dot, exp, expm1, largest, log1p, logsumexp, maximum, minimum, sqrt, total
+from ._ieee import (
+    INF,
+    clip,
+    div,
+    dot,
+    exp,
+    expm1,
+    largest,
+    less_largest,
+    log1p,
+    logsumexp,
+    maximum,
+    minimum,
+    sqrt,
+    total,
+)
 
 GELU_C = math.sqrt(2.0 / math.pi)
 GELU_K = 0.044715
@@ -91,10 +106,10 @@ def squareplus_derivative(x: float, b: float) -> float:
 
 
 def relu_general(x: float, negative_slope: float, max_value: float, threshold: float) -> float:
-    """max_value if x >= max_value; x if threshold <= x < max_value; negative_slope (x - threshold) otherwise."""
-    if x >= threshold:
+    """min(x, max_value) if x > threshold; negative_slope (x - threshold) otherwise."""
+    if x > threshold:
         return minimum(x, max_value)
-    return 0.0 if negative_slope == 0.0 and x < threshold else negative_slope * (x - threshold)
+    return 0.0 if negative_slope == 0.0 and x <= threshold else negative_slope * (x - threshold)
 
 
 def relu_general_derivative(x: float, negative_slope: float, max_value: float, threshold: float) -> float:
@@ -220,8 +235,7 @@ class RowActivation:
 
 def softmax(xs: Row) -> list[float]:
     """y_i = e^(x_i) / sum_j e^(x_j), shifted by the largest x so that nothing overflows."""
-    m = largest(xs)
-    es = [exp(x - m) for x in xs]
+    es = [exp(x) for x in less_largest(xs)]
     s = total(es)
     return [div(e, s) for e in es]
 
@@ -235,8 +249,7 @@ def softmax_backward(xs: Row, dys: Row) -> list[float]:
 
 def log_softmax(xs: Row) -> list[float]:
     """y_i = x_i - log sum_j e^(x_j)."""
-    m = largest(xs)
-    shifted = [x - m for x in xs]
+    shifted = less_largest(xs)
     lse = logsumexp(shifted)
     return [x - lse for x in shifted]
 
@@ -250,16 +263,17 @@ def log_softmax_backward(xs: Row, dys: Row) -> list[float]:
 def sparsemax(xs: Row) -> list[float]:
     """The point of the simplex nearest to x: y_i = max(x_i - tau, 0), with tau such that the y sum to 1.
 
-    With x sorted downwards, k is the last place where 1 + k x_k > x_1 + ... + x_k; tau = (x_1 + ... + x_k - 1) / k.
+    With x less the largest, which changes nothing and keeps sums small, sorted downwards, k is the last place where 1 + k x_k > x_1 + ... + x_k; tau = (x_1 + ... + x_k - 1) / k.
     """
     if math.isnan(largest(xs)):
         return [math.nan for _ in xs]
+    shifted = less_largest(xs)
     tau = running = 0.0
-    for k, x in enumerate(sorted(xs, reverse=True), start=1):
+    for k, x in enumerate(sorted(shifted, reverse=True), start=1):
         running += x
         if 1.0 + k * x > running:
             tau = (running - 1.0) / k
-    return [maximum(x - tau, 0.0) for x in xs]
+    return [maximum(x - tau, 0.0) for x in shifted]
 
 
 def sparsemax_backward(xs: Row, dys: Row) -> list[float]:

@@ -7,7 +7,7 @@ Probabilities are clipped to [EPSILON, 1 - EPSILON]; outside of that interval th
 import math
 from collections.abc import Sequence
 
-from ._ieee import clip, div, dot, exp, largest, log, log1p, logsumexp, maximum, power, total
+from ._ieee import clip, div, dot, exp, largest, less_largest, log, log1p, logsumexp, maximum, power, total
 from .activations import sigmoid, sigmoid_derivative, softmax, softmax_backward
 
 Row = Sequence[float]
@@ -119,8 +119,10 @@ def smooth(y_true: Row, amount: float, classes: int) -> list[float]:
 
 
 def renormalise(y_pred: Row) -> list[float]:
-    """o = p / sum p."""
+    """o = p / sum p; of p / 2^40 where the sum is too large for a float."""
     s = total(y_pred)
+    if not math.isfinite(s) and all(map(math.isfinite, y_pred)):
+        return renormalise([p * 2.0**-40 for p in y_pred])
     return [div(p, s) for p in y_pred]
 
 
@@ -139,8 +141,9 @@ def categorical_crossentropy(
     """
     ys = smooth(y_true, label_smoothing, len(y_true))
     if from_logits:
-        lse = logsumexp(y_pred)
-        return total(y * (lse - z) for y, z in zip(ys, y_pred, strict=True))
+        shifted = less_largest(y_pred)
+        lse = logsumexp(shifted)
+        return total(y * (lse - z) for y, z in zip(ys, shifted, strict=True))
     return -total(y * log(clip_probability(o)) for y, o in zip(ys, renormalise(y_pred), strict=True))
 
 
@@ -176,7 +179,10 @@ def sparse_categorical_crossentropy(
     if label == ignore_class:
         return 0.0
     y = one_hot(label, len(y_pred)).index(1.0)
-    return logsumexp(y_pred) - y_pred[y] if from_logits else -log(clip_probability(renormalise(y_pred)[y]))
+    if from_logits:
+        shifted = less_largest(y_pred)
+        return logsumexp(shifted) - shifted[y]
+    return -log(clip_probability(renormalise(y_pred)[y]))
 
 
 def sparse_categorical_crossentropy_gradient(
