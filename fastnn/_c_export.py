@@ -76,7 +76,7 @@ static void log_softmax(const real *x, real *y, long rows, long n)
     }
 }""",
     "sparsemax": """\
-/* max(x - tau, 0), x less the largest: tau is at least -1, and rises as the elements that are not above it are left out */
+/* max(x - tau, 0), x less the largest: tau begins at -1 and rises as elements that are not above it are left out */
 static void sparsemax(const real *x, real *y, long rows, long n)
 {
     for (long i = 0; i < rows; i++, x += n, y += n) {

@@ -22,7 +22,7 @@ def batches(x=X, y=Y):
         yield x[begin : begin + 4], y[begin : begin + 4]
 
 
-# ----------------------------------------------------------------------------------------------- losses that are not finite
+# ------------------------------------------------------------------------------------------ losses that are not finite
 
 
 def too_large(batch):
@@ -65,7 +65,7 @@ def test_the_next_fit_knows_nothing_of_it():
     assert np.isfinite(history.history["loss"]).all()
 
 
-# ------------------------------------------------------------------------------------------ stop_evaluating, _predicting
+# ----------------------------------------------------------------------------------------- stop_evaluating, _predicting
 
 
 class Stop(Callback):

@@ -263,7 +263,8 @@ def log_softmax_backward(xs: Row, dys: Row) -> list[float]:
 def sparsemax(xs: Row) -> list[float]:
     """The point of the simplex nearest to x: y_i = max(x_i - tau, 0), with tau such that the y sum to 1.
 
-    With x less the largest, which changes nothing and keeps sums small, sorted downwards, k is the last place where 1 + k x_k > x_1 + ... + x_k; tau = (x_1 + ... + x_k - 1) / k.
+    With x less the largest, which keeps sums small, and sorted downwards, k is the last place where
+    1 + k x_k > x_1 + ... + x_k; tau = (x_1 + ... + x_k - 1) / k.
     """
     if math.isnan(largest(xs)):
         return [math.nan for _ in xs]

@@ -135,7 +135,7 @@ def test_step_is_one_at_zero():
 
 def test_general_relu():
     general = {"negative_slope": 0.1, "max_value": 4.0, "threshold": 0.5}
-    for x, y in [(-1.5, -0.2), (0.4, -0.01), (0.5, 0.5), (3.0, 3.0), (4.0, 4.0), (9.0, 4.0)]:
+    for x, y in [(-1.5, -0.2), (0.4, -0.01), (0.5, 0.0), (0.6, 0.6), (3.0, 3.0), (4.0, 4.0), (9.0, 4.0)]:
         assert value("relu_general", x, **general) == pytest.approx(y)
     for x in POINTS:
         assert value("relu_general", x) == value("relu", x)
