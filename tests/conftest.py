@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import hypothesis
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 
@@ -91,14 +92,14 @@ def on_each_isa():
 @pytest.fixture
 def keras(monkeypatch):
     """Keras 3 on JAX in double precision, where it is installed."""
-    keras = pytest.importorskip("keras", minversion="3.0")
+    keras = optional("keras", minversion="3.0")
     if keras.backend.backend() != "jax":
         pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     # Even so its normalisation layers would compute in float32: its promotion rules narrow every float64.
-    narrowing = pytest.importorskip("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    narrowing = optional("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
     monkeypatch.setitem(narrowing, "float64", "float64")
     keras.utils.set_random_seed(20260101)  # what a test draws without a seed is the same each time
     yield keras
@@ -109,7 +110,7 @@ def keras(monkeypatch):
 @pytest.fixture
 def torch():
     """PyTorch, where it is installed."""
-    return pytest.importorskip("torch")
+    return optional("torch")
 
 
 def pytest_configure() -> None:

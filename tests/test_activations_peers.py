@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn import activations
 
@@ -31,7 +32,7 @@ PARAMETERS = {
 def keras():
     os.environ.setdefault("KERAS_BACKEND", "jax")
     os.environ.setdefault("JAX_ENABLE_X64", "1")
-    module = pytest.importorskip("keras")
+    module = optional("keras")
     if module.backend.backend() != "jax":
         pytest.skip("Keras runs on another backend here")
     module.config.set_floatx("float64")
@@ -40,7 +41,7 @@ def keras():
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch")
+    return optional("torch")
 
 
 def samples(shape=(40, 12)):

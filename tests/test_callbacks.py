@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import _archive, callbacks, errors, optimizers
@@ -308,7 +309,7 @@ def test_the_metrics_of_a_fit_say_what_is_better(metric, more, validates):
 
 
 def test_metrics_say_what_keras_says_of_them():
-    keras = pytest.importorskip("keras")
+    keras = optional("keras")
     compared = 0
     for name in fastnn.metrics.__all__:
         ours, theirs = getattr(fastnn.metrics, name), getattr(keras.metrics, name, None)

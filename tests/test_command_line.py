@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import _tables, files, layers
@@ -449,7 +450,7 @@ def test_the_file_is_a_model_and_a_safetensors_file(saved, capsys):
     plain = fastnn.load("m", compile=False)
     x = preparation.inputs(preparation.read("a.csv"), [])
     np.testing.assert_array_equal(plain(x), model(x))
-    safetensors = pytest.importorskip("safetensors")
+    safetensors = optional("safetensors")
     with safetensors.safe_open("m", "np") as file:
         assert set(file.metadata()) == {"format", "version", "fastnn", "table"}
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import layers
@@ -209,7 +210,7 @@ FAST = [
 
 @pytest.mark.parametrize("name", FAST)
 def test_the_examples_draw(name, example, tmp_path, capsys):
-    pytest.importorskip("matplotlib").use("agg")
+    optional("matplotlib").use("agg")
     example(name)["main"](tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 5000
     importlib.import_module("matplotlib.pyplot").close("all")
@@ -283,6 +284,6 @@ RUN = [
 @pytest.mark.parametrize("name", RUN)  # the others' run in the tests that are about them
 def test_examples_in_docstrings_run(name):
     if name == "optimizers.lbfgs":
-        pytest.importorskip("scipy")
+        optional("scipy")
     found = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
     assert found.failed == 0 and found.attempted > 0

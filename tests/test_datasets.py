@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import datasets, layers
@@ -71,7 +72,7 @@ def test_circles_have_their_radii():
 
 def test_moons_are_scikit_learns():
     """The same curves: each point of ours lies next to one of theirs of the same class, and the other way round."""
-    theirs_x, theirs_y = pytest.importorskip("sklearn.datasets").make_moons(2000, noise=None, random_state=0)
+    theirs_x, theirs_y = optional("sklearn.datasets").make_moons(2000, noise=None, random_state=0)
     x, y = datasets.moons(2000, noise=0)
     for label in (0, 1):
         gaps = np.linalg.norm(x[y == label][:, None] - theirs_x[theirs_y == label], axis=-1)

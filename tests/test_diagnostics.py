@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import layers, losses, optimizers, regularizers
@@ -759,7 +760,7 @@ def test_the_page_runs_and_says_what_it_shows(sources):
 
 def test_vanishing_gradients_are_cured_by_one_argument(sources, tmp_path, capsys):
     """The figures that examples/vanishing.py prints: of five seeds, and their medians."""
-    pytest.importorskip("matplotlib").use("Agg")
+    optional("matplotlib").use("Agg")
     example = runpy.run_path(str(sources / "examples" / "vanishing.py"))
     example["main"](tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 10000

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import Sequential, layers, losses, optimizers, regularizers
@@ -425,7 +426,7 @@ def test_markdown():
 
 def test_latex():
     """Every cell is one that a parser of TeX's mathematics takes."""
-    mathtext = pytest.importorskip("matplotlib.mathtext")
+    mathtext = optional("matplotlib.mathtext")
     parser = mathtext.MathTextParser("path")
     for name in ("sigmoid", "labels", "others"):
         text = fastnn.explain(*made(name, 1)).latex(3)
@@ -670,7 +671,7 @@ def test_the_page(sources, capsys):
 def test_the_example(sources, capsys, tmp_path):
     path = sources / "examples" / "backpropagation.py"
     example = runpy.run_path(str(path))
-    pytest.importorskip("matplotlib").use("agg")
+    optional("matplotlib").use("agg")
     example["main"](tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 10000
     assert example["graph"]().data == pytest.approx(0.1993628073, abs=1e-10)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from export_cases import MODELS, built
+from optional import optional
 from test_exchange import ABSENT, KERAS, SIMPLE, TORCH, inputs
 
 import fastnn
@@ -36,7 +37,7 @@ def test_every_layer_and_activation_comes_back_from_a_file(name, dtype, tmp_path
     assert len(again.weights) == len(model.weights)
     for ours, theirs in zip(again.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors = optional("safetensors.numpy")
     read = safetensors.load_file(tmp_path / "m")
     assert set(read) == set(files.load_tensors(tmp_path / "m")[0])
     assert sorted(a.tobytes() for a in read.values()) == sorted(w.tobytes() for w in model.weights)

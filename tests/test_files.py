@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import _archive, files, layers
@@ -102,7 +103,7 @@ def test_weights_alone(x, tmp_path):
 
 def test_weights_by_other_names(x, tmp_path):
     """Taken in their order, where that is the model's; a file that another program sorted is not."""
-    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors = optional("safetensors.numpy")
 
     def made(*names):
         stack = [layers.Dense(3, name=name, bias_initializer="random_normal") for name in names]
@@ -124,7 +125,7 @@ def test_weights_by_other_names(x, tmp_path):
 
 
 def test_safetensors_reads_it(tmp_path):
-    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors = optional("safetensors.numpy")
     model = built("branches")
     model.save(tmp_path / "m")
     read = safetensors.load_file(tmp_path / "m")

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn import Sequential, optimizers
 
@@ -145,7 +146,7 @@ def test_the_reason_stays_with_copies():
 
 
 def test_series_of_pandas():
-    pandas = pytest.importorskip("pandas")
+    pandas = optional("pandas")
     assert Sequential.for_problem(pandas.Series([0, 1, 2, 0]), verbose=0).layers[-1].units == 3
     with pytest.raises(TypeError, match=r"numpy\.unique"):
         Sequential.for_problem(pandas.Series(["a", "b"]), verbose=0)

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
+from optional import optional
 from snippets.recording import Numbers
 
 import fastnn
@@ -58,7 +59,7 @@ def run(snippet, package):
 @pytest.fixture
 def keras_as_it_comes():
     """Keras 3 in its own default precision, whatever other tests chose; float64 allowed where a layer asks for it."""
-    keras = pytest.importorskip("keras", minversion="3.0")
+    keras = optional("keras", minversion="3.0")
     if keras.backend.backend() != "jax":
         pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
     before = keras.config.floatx(), keras.config.dtype_policy()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from optional import optional
 
 import fastnn
 
@@ -62,7 +63,7 @@ def test_what_is_absent_is_absent(title):
 
 
 def test_it_is_what_the_script_writes():
-    keras = pytest.importorskip("keras", minversion="3.0")
+    keras = optional("keras", minversion="3.0")
     version = ".".join(keras.__version__.split(".")[:2])
     if f"from Keras {version}," not in TEXT:
         pytest.skip(f"the page is of another Keras than {version}")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from metric_cases import CASES, Case, relevances
+from optional import optional
 
 from fastnn import metrics
 
@@ -146,7 +147,7 @@ def test_names_are_those_of_keras(keras):
 @pytest.mark.parametrize("k", [1, 3, 5, None])
 @pytest.mark.parametrize("gain", ["linear", "exponential"])
 def test_ndcg_is_that_of_scikit_learn(k: int | None, gain: str):
-    sklearn = pytest.importorskip("sklearn.metrics")
+    sklearn = optional("sklearn.metrics")
     y, p = relevances(np.random.default_rng(0), 40, 6)
     gains = y if gain == "linear" else 2**y - 1
     expected = sklearn.ndcg_score(gains, p, k=k, ignore_ties=True)
@@ -154,7 +155,7 @@ def test_ndcg_is_that_of_scikit_learn(k: int | None, gain: str):
 
 
 def test_auc_and_f1_are_those_of_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics")
+    sklearn = optional("sklearn.metrics")
     r = np.random.default_rng(1)
     y = r.integers(0, 2, 300)
     p = np.round(np.clip(0.3 * y + r.uniform(0, 0.7, 300), 0, 1), 2)

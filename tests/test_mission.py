@@ -4,8 +4,9 @@ import runpy
 
 import numpy as np
 import pytest
+from optional import optional
 
-pytest.importorskip("sklearn")
+optional("sklearn")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_held_out_digits_are_no_copies(digits):
 
 
 def test_three_optimizers_in_one_picture(digits, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("matplotlib").use("Agg")
+    optional("matplotlib").use("Agg")
     import matplotlib.pyplot as pyplot
 
     main = digits["main"]

@@ -438,12 +438,28 @@ def test_other_threads_while_it_trains():
     fit(model, x, y)  # and now it may
 
 
+class EndsError(Exception):
+    pass
+
+
+class EndsAfter(callbacks.Callback):
+    """Ends a fit by an error after so many epochs, which may run at once until then."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def _epochs_ahead(self, epoch, most):
+        return min(most, self.epochs - epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            raise EndsError
+
+
 def test_a_callback_that_raises_ends_the_fit():
     """The model is whole, and can go on."""
     model, x, y = network(), *data()
-
-    class EndsError(Exception):
-        pass
 
     def end(batch, logs):
         if batch == 1:
@@ -476,8 +492,12 @@ def test_an_interrupt_ends_a_fit_between_two_steps():
             signal.signal(signal.SIGALRM, before)
         steps = model.optimizer.iterations
         assert model._forwards == steps
-        for step in range(steps):
-            rows = slice(step % 5 * 4, step % 5 * 4 + 4)
+        assert steps > 5
+        # Whole passes by fit, which takes no longer for them, however many there are, than the fit that was ended
+        with pytest.raises(EndsError):
+            fit(twin, x, y, batch_size=4, epochs=steps, shuffle=False, callbacks=[EndsAfter(steps // 5)])
+        for step in range(steps % 5):
+            rows = slice(4 * step, 4 * step + 4)
             twin.train_on_batch(x[rows], y[rows])
         same_state(state(model), state(twin))
         model.fit(x, y, verbose=0)

@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from optional import optional
 
-Compiler = pytest.importorskip("Cython.Compiler.Main")
-Options = pytest.importorskip("Cython.Compiler.Options")
+Compiler = optional("Cython.Compiler.Main")
+Options = optional("Cython.Compiler.Options")
 
 PACKAGE = Path(__file__).parents[1] / "fastnn"
 SOURCES = sorted((PACKAGE / "_core").glob("*.pyx"))

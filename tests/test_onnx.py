@@ -5,12 +5,13 @@ import sys
 import numpy as np
 import pytest
 from export_cases import MODELS, Doubling, bent, built, samples
+from optional import optional
 
 import fastnn
 from fastnn import layers
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+onnx = optional("onnx")
+onnxruntime = optional("onnxruntime")
 
 
 def exported(model, folder):

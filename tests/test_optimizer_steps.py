@@ -1,6 +1,7 @@
 """A step at its edges: sizes, places, threads, instruction sets, special values, wrong calls."""
 
 import hashlib
+import importlib
 import itertools
 import math
 import os
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory import bytes_in_use, grown
+from optional import optional
 
 import fastnn
 from fastnn import constraints, optimizers, regularizers
@@ -194,7 +196,7 @@ SPECIALS = [0.0, -0.0, 5e-324, -1e-310, 1e-40, -1e-40, 1e-30, 1.0, -1.0, 1e30, -
 @pytest.mark.parametrize("options", [{}, {"clipvalue": 0.5}, {"weight_decay": 0.5, "use_ema": True}], ids=str)
 @pytest.mark.parametrize("rule", RULES)
 def test_special_gradients_go_where_the_reference_takes_them(rule, options, dtype):
-    reference = pytest.importorskip("fastnn.reference.optimizers")
+    reference = importlib.import_module("fastnn.reference.optimizers")
     optimizer = RULES[rule](**options)
     plain = getattr(reference, type(optimizer).__name__)(
         **{k: v for k, v in optimizer.get_config().items() if k not in ("name", "loss_scale_factor")}
@@ -522,7 +524,7 @@ def test_no_warning_from_a_plain_step():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_lbfgs_finds_a_minimum(dtype):
-    pytest.importorskip("scipy")
+    optional("scipy")
 
     def valley(variables):
         (x,), (y,) = variables

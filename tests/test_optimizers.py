@@ -6,11 +6,13 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import copy
+import importlib
 import json
 import pickle
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn import constraints, optimizers, regularizers
 from fastnn.optimizers import schedules
@@ -83,7 +85,7 @@ def gradient_stream(dtype=np.float64, shapes=SHAPES, steps=STEPS, seed=2):
 
 @pytest.fixture(scope="module")
 def keras():
-    module = pytest.importorskip("keras")
+    module = optional("keras")
     if module.backend.backend() != "jax":
         pytest.skip("needs Keras on JAX")
     before = module.config.floatx()
@@ -103,7 +105,7 @@ def keras_apply(keras, optimizer, variables):
     def tensors(gradients):
         return [keras.ops.convert_to_tensor(g.copy()) for g in gradients]
 
-    jax = pytest.importorskip("jax")
+    jax = optional("jax")
     optimizer.build(variables)
     compiled = jax.jit(optimizer.stateless_apply)
 
@@ -299,7 +301,7 @@ def test_defaults_and_configuration_are_those_of_keras(keras, name, given):
     ids=str,
 )
 def test_the_steps_of_pytorch(ours, theirs, dtype):
-    torch = pytest.importorskip("torch")
+    torch = optional("torch")
     w = start(dtype)
     v = [torch.tensor(a.copy(), requires_grad=True) for a in w]
     optimizer, other = getattr(optimizers, ours[0])(**ours[1]), getattr(torch.optim, theirs[0])(v, **theirs[1])
@@ -329,7 +331,7 @@ def test_the_steps_of_pytorch(ours, theirs, dtype):
     ids=case_id,
 )
 def test_the_steps_of_the_reference(name, given):
-    reference = pytest.importorskip("fastnn.reference.optimizers")
+    reference = importlib.import_module("fastnn.reference.optimizers")
     if "loss_scale_factor" in given:
         pytest.skip("the reference has no loss scale")
     ours, plain = getattr(optimizers, name)(**given), getattr(reference, name)(**given)

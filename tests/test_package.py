@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from optional import optional
 
 import fastnn
 
@@ -28,7 +29,7 @@ OPTIONAL = {"fastnn.sklearn": "sklearn", "fastnn.plots": "matplotlib"}
 @pytest.mark.parametrize("name", ["fastnn", *MODULES])
 def test_everything_exported_exists(name):
     if name in OPTIONAL:
-        pytest.importorskip(OPTIONAL[name])
+        optional(OPTIONAL[name])
     module = importlib.import_module(name)
     exported = getattr(module, "__all__", [])
     assert len(set(exported)) == len(exported)
@@ -42,7 +43,7 @@ def test_everything_exported_exists(name):
 @pytest.mark.parametrize("name", ["fastnn", *MODULES])
 def test_everything_exported_is_described(name):
     if name in OPTIONAL:
-        pytest.importorskip(OPTIONAL[name])
+        optional(OPTIONAL[name])
     module = importlib.import_module(name)
     assert (module.__doc__ or "").strip(), f"{name} says nothing about itself"
     for item in getattr(module, "__all__", []):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import layers
@@ -40,7 +41,7 @@ def test_the_snippets_on_models(capsys):
 
 def test_the_tour(tmp_path, monkeypatch, capsys):
     """What it says is what comes out."""
-    pytest.importorskip("matplotlib").use("agg")
+    optional("matplotlib").use("agg")
     monkeypatch.chdir(tmp_path)
     names = run("tour.md")
     said = capsys.readouterr().out
@@ -102,20 +103,36 @@ def test_the_snippet_of_the_readme(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(fastnn.load("model.fastnn")(names["x"]), names["model"](names["x"]))
 
 
-def test_the_snippets_on_exporting(tmp_path, monkeypatch):
-    for package in ("onnx", "onnxruntime", "keras", "torch"):
-        pytest.importorskip(package)
+# What the snippets of docs/exporting.md need, by the packages' names
+EXPORTS = {"c": [], "onnx": ["onnx"], "onnxruntime": ["onnx", "onnxruntime"], "keras": ["keras"], "torch": ["torch"]}
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_the_snippets_on_exporting(tmp_path, monkeypatch, kind):
+    """Each with the packages that it needs, and no other."""
+    for package in EXPORTS[kind]:
+        optional(package)
     monkeypatch.chdir(tmp_path)
-    run("exporting.md")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.c", "model.h", "model.onnx"]
-    printed = re.search(r"```text\n(.*?)```", (DOCS / "exporting.md").read_text("utf-8"), re.DOTALL)[1]
-    assert printed in (tmp_path / "model.c").read_text()
+    text = (DOCS / "exporting.md").read_text("utf-8")
+    marks = {"to_c(": "c", "to_onnx(": "onnx", **{f"import {name}": name for name in ("onnxruntime", "keras", "torch")}}
+    ran, names = set(), {}
+    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        needs = {name for mark, name in marks.items() if mark in snippet}
+        if needs <= {kind, *EXPORTS[kind]}:
+            exec(snippet, names)
+            ran |= needs
+    assert kind in ran and "model" in names
+    files = {"c": ["model.c", "model.h"], "onnx": ["model.onnx"], "onnxruntime": ["model.onnx"]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == files.get(kind, [])
+    if kind == "c":
+        printed = re.search(r"```text\n(.*?)```", text, re.DOTALL)[1]
+        assert printed in (tmp_path / "model.c").read_text()
 
 
 @pytest.mark.parametrize("real", [True, False])
 def test_the_demo_shows_what_it_says(capsys, tmp_path, monkeypatch, real):
     """With the digits of scikit-learn, where they are, and with drawn ones."""
-    pytest.importorskip("sklearn" if real else "numpy")
+    optional("sklearn" if real else "numpy")
     demo = runpy.run_path(str(DOCS.parent / "examples" / "demo.py"))
     if not real:
         monkeypatch.setitem(demo["main"].__globals__, "find_spec", lambda name: None)
@@ -151,6 +168,6 @@ def test_the_front_page():
 
 
 def test_coming_from_pytorch():
-    pytest.importorskip("torch")
+    optional("torch")
     names = run("pytorch.md")
     assert names["history"].history["accuracy"][-1] > 0.6

@@ -9,8 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from optional import optional
 
-matplotlib = pytest.importorskip("matplotlib")
+matplotlib = optional("matplotlib")
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt

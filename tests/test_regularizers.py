@@ -5,10 +5,12 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
+import importlib
 import math
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn import regularizers
 
@@ -31,7 +33,7 @@ def weights(shape=(5, 4), dtype=np.float64):
 
 @pytest.fixture(scope="module")
 def keras():
-    module = pytest.importorskip("keras")
+    module = optional("keras")
     before = module.config.floatx()
     module.config.set_floatx("float64")
     yield module
@@ -55,7 +57,7 @@ def test_the_penalties_of_keras(keras, name, given, dtype):
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (2, 2), (1, 4), (2, 1)])
 @pytest.mark.parametrize(("name", "given"), CASES, ids=str)
 def test_the_penalties_and_gradients_of_the_reference(name, given, shape, dtype):
-    reference = pytest.importorskip("fastnn.reference.regularizers")
+    reference = importlib.import_module("fastnn.reference.regularizers")
     w = weights(shape, dtype)
     ours = getattr(regularizers, name)(**given)
     plain = getattr(reference, "Orthogonal" if name == "OrthogonalRegularizer" else name)(**given)

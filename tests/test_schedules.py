@@ -5,11 +5,13 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
+import importlib
 import json
 import math
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn.optimizers import schedules
 
@@ -49,7 +51,7 @@ def case_id(value):
 
 @pytest.mark.parametrize(("name", "arguments", "named"), KERAS, ids=case_id)
 def test_the_rates_of_keras(name, arguments, named):
-    keras = pytest.importorskip("keras")
+    keras = optional("keras")
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     try:
@@ -67,7 +69,7 @@ def test_the_rates_of_keras(name, arguments, named):
 
 @pytest.mark.parametrize(("name", "arguments", "named"), OURS, ids=case_id)
 def test_the_rates_of_pytorch(name, arguments, named):
-    torch = pytest.importorskip("torch")
+    torch = optional("torch")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     if name == "Cyclical":
         theirs = torch.optim.lr_scheduler.CyclicLR(optimizer, *arguments, cycle_momentum=False, **named)
@@ -85,7 +87,7 @@ def test_the_rates_of_pytorch(name, arguments, named):
 
 @pytest.mark.parametrize(("name", "arguments", "named"), [*KERAS, *OURS], ids=case_id)
 def test_the_rates_of_the_reference(name, arguments, named):
-    reference = pytest.importorskip("fastnn.reference.schedules")
+    reference = importlib.import_module("fastnn.reference.schedules")
     ours, plain = getattr(schedules, name)(*arguments, **named), getattr(reference, name)(*arguments, **named)
     np.testing.assert_allclose(ours.rates(0, 200), [plain(step) for step in range(200)], rtol=1e-13, atol=1e-16)
     assert len(set(ours.rates(0, 200))) > 1

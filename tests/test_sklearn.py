@@ -14,8 +14,9 @@ import warnings
 
 import numpy as np
 import pytest
+from optional import optional
 
-sklearn = pytest.importorskip("sklearn", minversion="1.7")  # whose MLPs take loss and sample_weight
+sklearn = optional("sklearn", minversion="1.7")  # whose MLPs take loss and sample_weight
 
 import joblib
 import scipy.sparse
@@ -108,7 +109,7 @@ SOLVERS = {
 @pytest.mark.parametrize("kind", TARGETS)
 def test_the_same_as_scikit_learn(kind, solver, weighted):
     if (kind, solver) == ("two classes", "stops early"):
-        pytest.importorskip("sklearn", minversion="1.9")  # before, theirs could not stop early with labels of text
+        optional("sklearn", minversion="1.9")  # before, theirs could not stop early with labels of text
     ours, others = estimators(kind, **SOLVERS[solver])
     inconsistent = kind == "numbers" and solver == "lbfgs"  # theirs follows a gradient that is not that of its loss
     for one in (ours, others):
@@ -271,7 +272,7 @@ def test_metadata_routing():
 
 
 def test_feature_names_and_set_output():
-    pandas = pytest.importorskip("pandas")
+    pandas = optional("pandas")
     frame = pandas.DataFrame(X, columns=list("abcdef"))
     pipeline = make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, early_stopping=True))
     pipeline.set_output(transform="pandas")
@@ -924,7 +925,7 @@ def test_the_example_of_tuning(sources, capsys):
 
 
 def test_the_example_of_tuning_with_optuna(sources):
-    optuna = pytest.importorskip("optuna")
+    optuna = optional("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objective = runpy.run_path(str(sources / "examples" / "tuning.py"))["objective"]
     studies = []

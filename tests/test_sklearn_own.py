@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 
 import pytest
+from optional import optional
 
-pytest.importorskip("sklearn", minversion="1.9")  # the tests are those of the arguments that it has
+optional("sklearn", minversion="1.9")  # the tests are those of the arguments that it has
 import sklearn.neural_network
 from sklearn.utils.estimator_checks import check_estimator
 

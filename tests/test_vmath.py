@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from optional import optional
 
 from fastnn import activations
 from fastnn._core import activations as core
 
-mpmath = pytest.importorskip("mpmath")
+mpmath = optional("mpmath")
 mp, mpf = mpmath.mp, mpmath.mpf
 
 DTYPES = [np.float32, np.float64]

@@ -8,10 +8,11 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import math
 
 import pytest
+from optional import optional
 
-np = pytest.importorskip("numpy")
-jax = pytest.importorskip("jax")
-keras = pytest.importorskip("keras", minversion="3.0")
+np = optional("numpy")
+jax = optional("jax")
+keras = optional("keras", minversion="3.0")
 
 if keras.backend.backend() != "jax":
     pytest.skip("Keras runs on another backend here", allow_module_level=True)
@@ -30,7 +31,7 @@ def double_precision():
     floatx says. That is a row of its table of type promotion, which is changed here while these tests run.
     """
     before, x64 = keras.backend.floatx(), jax.config.jax_enable_x64
-    promotion = pytest.importorskip("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    promotion = optional("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
     single = promotion["float64"]
     keras.backend.set_floatx("float64")
     jax.config.update("jax_enable_x64", True)

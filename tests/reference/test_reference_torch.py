@@ -1,8 +1,9 @@
 """The reference against PyTorch in double precision, where it is installed: what Keras has not."""
 
 import pytest
+from optional import optional
 
-torch = pytest.importorskip("torch")
+torch = optional("torch")
 
 from fastnn.reference import losses, network, optimizers, schedules
 from fastnn.reference.activations import prelu, prelu_backward
