@@ -42,7 +42,11 @@ cdef bint take_labels(int kind, ptrdiff_t n, const void *y, int64_t classes, bin
                       int32_t *labels) noexcept nogil
 
 cdef class Batches:
-    cdef readonly object x, y, weights, order, true_shape, weight_shape
+    cdef readonly object x, y, weights, order, true_shape, weight_shape, dtype
     cdef readonly ptrdiff_t n, size
+    cdef object held
     cdef Table x_table, y_table, w_table
     cdef const int64_t *rows
+
+    cdef int check(self, array, str name) except -1
+    cdef bint has_labels(self, int64_t classes, bint ignores, int32_t ignored) noexcept

@@ -7,6 +7,8 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
+import weakref
+
 import numpy as np
 
 cnp.import_array()
@@ -228,33 +230,72 @@ def labels_of(cnp.ndarray y not None, int64_t classes, ignored):
     return out if good else None
 
 
+cdef bint are_in_range(const int64_t *x, ptrdiff_t n, int64_t end) noexcept nogil:
+    """Whether all of x is in 0 .. end - 1."""
+    cdef ptrdiff_t i
+    cdef int outside = 0
+    for i in range(n):
+        outside |= not 0 <= x[i] < end
+    return not outside
+
+
 @cython.final
+@cython.no_gc_clear
 cdef class Batches:
     """Samples in memory, cut into batches of `size`: x of any plain type, each sample of it contiguous.
 
     y is None, int32 labels, of the engine's precision, or, for a loss in Python, of any plain type; weights float64,
-    one for each loss, or None; both are C-contiguous. order is an int64 permutation, or None for the samples as they
-    lie.
+    one for each loss, or None; both are C-contiguous. order holds the number of a sample for each sample, as int64, or
+    is None for the samples as they lie.
     """
 
     def __cinit__(self, cnp.ndarray x not None, y, weights, ptrdiff_t size, dtype):
+        if size < 1:
+            raise ValueError(f"size: expected at least 1 sample a batch, got {size}")
+        if x.ndim == 0 or not (x.flags.aligned and (len(x) == 0 or x[0].flags.c_contiguous)):
+            raise ValueError("x: expected samples along the first axis, each of them contiguous")
         self.x, self.y, self.weights, self.size = x, y, weights, size
-        self.n = x.shape[0]
-        self.x_table = table_of(x, dtype)
+        self.n, self.dtype = x.shape[0], np.dtype(dtype)
+        self.held = weakref.ref(x)  # NumPy resizes no array that has one: not even x.resize(..., refcheck=False)
+        self.x_table = table_of(x, self.dtype)
         if y is not None:
+            self.check(y, "y")
             self.y_table = table_of(y, y.dtype)
             self.true_shape = y.shape[1:]
         if weights is not None:
+            self.check(weights, "weights")
             self.w_table = table_of(weights, np.float64)
             self.weight_shape = weights.shape[1:]
         self.rows = NULL
 
+    cdef int check(self, array, str name) except -1:
+        if not (isinstance(array, np.ndarray) and array.ndim and len(array) == self.n
+                and array.flags.c_contiguous and array.flags.aligned):
+            raise ValueError(f"{name}: expected a C-contiguous array of {self.n} samples")
+        return 0
+
     def reorder(self, order):
-        """Take the samples in this order from now on; None for as they lie."""
+        """Take the samples in this order from now on; None for as they lie. The caller must not write to it later."""
+        cdef cnp.ndarray rows
         self.order, self.rows = None, NULL
-        if order is not None:
-            self.order = np.ascontiguousarray(order, np.int64)
-            self.rows = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.order)
+        if order is None:
+            return
+        rows = np.ascontiguousarray(order, np.int64)
+        if cnp.PyArray_SIZE(rows) != self.n or not are_in_range(<const int64_t *>cnp.PyArray_DATA(rows), self.n, self.n):
+            raise ValueError(f"order: expected {self.n} numbers of samples, 0 .. {self.n - 1}")
+        self.order, self.rows = rows, <const int64_t *>cnp.PyArray_DATA(rows)
+
+    cdef bint has_labels(self, int64_t classes, bint ignores, int32_t ignored) noexcept:
+        """Whether y is int32 class numbers 0 .. classes - 1, or `ignored` where that may be."""
+        cdef cnp.ndarray y = self.y
+        cdef ptrdiff_t i, n = cnp.PyArray_SIZE(y)
+        cdef const int32_t *labels = <const int32_t *>cnp.PyArray_DATA(y)
+        cdef int bad = 0
+        if cnp.PyArray_TYPE(y) != cnp.NPY_INT32:
+            return False
+        for i in range(n):
+            bad |= not (0 <= labels[i] < classes or ignores and labels[i] == ignored)
+        return not bad
 
     def __len__(self):
         return (self.n + self.size - 1) // self.size

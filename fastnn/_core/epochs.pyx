@@ -1,6 +1,7 @@
 """Epochs one behind the other, as one run of steps without the GIL: a new order of the samples before each, what each
 came to recorded, and the rule of when to stop."""
 
+cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
@@ -12,7 +13,7 @@ from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.ops cimport DONE, NOT_FINITE
 from fastnn._core.random cimport random_permutation
 from fastnn._core.steps cimport Job, begin_sums, many_batches, mean_loss
-from fastnn._core.train cimport Trainer
+from fastnn._core.train cimport Trainer, patience_of, rates_of
 
 import numpy as np
 
@@ -145,6 +146,7 @@ cdef int many_epochs(Course *c, Job *job, int64_t end, const double *rates, int6
     return DONE
 
 
+@cython.no_gc_clear
 cdef class Epochs:
     """`count` epochs over all of some batches, as one long run of them: the GIL comes back when it ends.
 
@@ -159,6 +161,7 @@ cdef class Epochs:
     cdef object lock                        # of the generator that orders are shuffled with, where others draw from it
     cdef bitgen_t *shared
     cdef bint in_parts                      # Python comes between the ops
+    cdef uint64_t binding                   # of the trainer, to these batches
 
     def __cinit__(self, Trainer trainer not None, Batches batches not None, order, ptrdiff_t count, uint64_t forwards):
         cdef Course *c = &self.course
@@ -166,8 +169,11 @@ cdef class Epochs:
         if order is not None and not (cnp.PyArray_ISCARRAY(self.order) and self.order.size == batches.n
                                       and cnp.PyArray_TYPE(self.order) == cnp.NPY_INT64):
             raise ValueError(f"order: expected {batches.n} contiguous int64 that can be written, got {order!r}")
+        if count < 0 or batches.n == 0:
+            raise ValueError("count: expected epochs over one sample at least")
         batches.reorder(order)
         trainer.bind(batches, True, forwards)
+        self.binding = trainer.bindings
         self.in_parts = trainer.in_python or trainer.long_steps
         c.each, c.columns = len(batches), 1 + 2 * trainer.job.metric_count
         c.order = NULL if order is None else <int64_t *>cnp.PyArray_DATA(self.order)
@@ -224,15 +230,25 @@ cdef class Epochs:
 
         A batch that is not finite has its number within its epoch in NotFinite's arguments.
         """
-        cdef const double *rate = NULL
-        cdef int64_t left = max(<int64_t>1, <int64_t>(seconds * 1e9)), deadline = <int64_t>clock() + left, stop
+        cdef const double *rate = rates_of(rates, min(end, <int64_t>self.batches) - batch)
+        cdef int64_t left = max(<int64_t>1, patience_of(seconds))
         cdef Course *c = &self.course
         if not learns or batch != c.place:
             raise ValueError(f"batch: expected {c.place}, where the epochs have come to, got {batch}")
         end = min(end, <int64_t>self.batches)
-        if rates is not None:
-            rate = <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
-        self.trainer.job.lr = lr
+        self.trainer.enter()
+        try:
+            if self.trainer.bindings != self.binding:
+                raise RuntimeError("the trainer was bound to other batches since; make new epochs")
+            self.trainer.job.lr = lr
+            self.run_entered(end, batch, rate, left)
+        finally:
+            self.trainer.leave()
+        return c.place
+
+    cdef int run_entered(self, int64_t end, int64_t batch, const double *rate, int64_t left) except -1:
+        cdef int64_t deadline = <int64_t>clock() + left, stop
+        cdef Course *c = &self.course
         while c.place < end and left > 0 and not c.over:
             stop = end
             if self.lock is not None or self.in_parts:      # an epoch at a time
@@ -243,7 +259,7 @@ cdef class Epochs:
                         shuffle(self.shared, self.trainer.job.n, c.order)
             self.run_to(stop, rate + (c.place - batch) if rate != NULL else NULL, left)
             left = deadline - <int64_t>clock()
-        return c.place
+        return 0
 
     cdef int run_to(self, int64_t end, const double *rates, int64_t patience) except -1:
         """many_epochs; or, within one epoch, the same with Python between the ops."""

@@ -68,6 +68,7 @@ cdef enum Status:
     NO_MEMORY = -10
     BAD_INDEX = -11               # an embedding was asked for a row that it does not have
     NOT_FINITE = -12              # the loss is not
+    BAD_BATCH = -13               # it begins behind the last sample
 
 # Run ops first .. last - 1. Returns the index of the op that needs Python, `last` when there was none, or a Status.
 cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil

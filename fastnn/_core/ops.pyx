@@ -76,10 +76,12 @@ cdef inline real *slopes(const Run *run, ptrdiff_t offset, bint trains, const re
 cdef int embed(const Op *op, ptrdiff_t R, const real *x, const real *w, real *y) noexcept nogil:
     """y[r, :] = w[x[r], :]"""
     cdef ptrdiff_t r, index
+    cdef real number
     for r in range(R):
-        if not 0 <= x[r] < op.inputs:
+        number = (<const volatile real *>x)[r]  # read once: in inference x is the caller's own array
+        if not 0 <= number < op.inputs:
             return BAD_INDEX
-        index = <ptrdiff_t>x[r]
+        index = <ptrdiff_t>number
         memcpy(y + r * op.outputs, w + index * op.outputs, op.outputs * sizeof(real))
     return DONE
 

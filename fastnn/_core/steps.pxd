@@ -44,6 +44,7 @@ cdef struct Job:
     double scale
     Table x, y, w
     const int64_t *order
+    bint copies                   # batches are gathered even where they lie as they are wanted
     ptrdiff_t n, size             # samples; of a batch
     void *places[2]               # where x is gathered to; the second is NULL where batches are not gathered ahead
     int place                     # of the batch at hand
@@ -62,8 +63,9 @@ cdef struct Job:
     double penalties              # what of the total is penalty
     double divisor                # of the losses, their penalties apart, where they are reported
 
-# Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered
-cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil
+# Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered. A Status:
+# BAD_BATCH where there is no such batch
+cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil
 # job.loss, and its gradient by what the loss reads
 cdef void evaluate_loss(Job *job, bint with_gradient, const real *tag) noexcept nogil
 # Add to job.loss what the regularizers of the variables that learn ask for

@@ -11,7 +11,7 @@ from fastnn._core.batches cimport Fetch, fetch, fetch_block, gather, lies_ready
 from fastnn._core.kernels cimport chosen_table, clock, fnn, parallel, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 from fastnn._core.metrics cimport add_values, metric_values
-from fastnn._core.ops cimport DONE, NOT_FINITE, backward, commit, forward, gradient_of, value_of
+from fastnn._core.ops cimport BAD_BATCH, DONE, NOT_FINITE, backward, commit, forward, gradient_of, value_of
 from fastnn._core.optimizers cimport Plan, Segment, penalties, step
 
 fnn = chosen_table()
@@ -20,13 +20,15 @@ cdef enum:
     PIECE_BYTES = 16 << 10        # of a batch that is gathered ahead
 
 
-cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
+cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     """Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered."""
     cdef ptrdiff_t rows = min(job.size, job.n - begin)
+    if not 0 <= begin < job.n:
+        return BAD_BATCH
     job.run.B = rows
     job.run.penalizes, job.run.penalty = True, 0
     job.truth, job.weights = NULL, NULL
-    if lies_ready(&job.x, job.order):
+    if lies_ready(&job.x, job.order) and not job.copies:
         job.run.x = job.x.data + begin * job.x.stride
     else:
         if job.ahead == begin:
@@ -46,6 +48,7 @@ cdef void load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
             gather(&job.w, job.order, begin, rows, <char *>job.weight_room)
             job.weights = job.weight_room
     weigh(job)
+    return DONE
 
 
 cdef void weigh(Job *job) noexcept nogil:
@@ -213,8 +216,9 @@ cdef int gather_ahead(Job *job, ptrdiff_t next, const real *tag) noexcept nogil:
 
 
 cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const real *tag) noexcept nogil:
-    cdef int status
-    load(job, begin, tag)
+    cdef int status = load(job, begin, tag)
+    if status < 0:
+        return status
     if job.weight == 0:
         return DONE
     if not learns or next < 0 or job.places[1] == NULL:

@@ -1,8 +1,9 @@
 # What runs steps: a model's ops with the loss, the metrics and the optimizer's plan.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.batches cimport Batches
 from fastnn._core.engine cimport Engine, Workspace
+from fastnn._core.exclusive cimport Hold
 from fastnn._core.optimizers cimport Updater
 from fastnn._core.steps cimport Job, Metric
 
@@ -18,11 +19,26 @@ cdef class Trainer:
     cdef object states                      # of the metrics, which the job points into
     cdef Workspace workspace
     cdef readonly Batches batches
+    cdef object order, quick_arrays         # what the job points into, with the batches and the workspace
+    cdef Hold hold                          # of the call that uses it
+    cdef uint64_t bindings                  # so far: who bound it can tell whether another did since
+    cdef char layout                        # of y_true, as losses.def has it; 0 for a loss in Python
     cdef double operations                  # a sample
     cdef double later_work                  # multiply-adds a sample, or what takes as long, of the ops after the first
     cdef ptrdiff_t room, room_of_truth, room_of_weights   # samples; bytes of y_true and weights of each
     cdef ptrdiff_t room_of_spare            # elements of each in a batch that is gathered ahead
 
+    cdef bint reads_output(self, ptrdiff_t rows, ptrdiff_t d, int several) noexcept
+    cdef int enter(self) except -1
+    cdef void leave(self) noexcept
+    cdef int check(self, Batches b) except -1
+    cdef int bind_checked(self, Batches batches, bint training, uint64_t forwards) except -1
+    cdef void begin_run(self) noexcept
+    cdef int64_t run_entered(self, int64_t batch, int64_t end, bint learns, const double *rate, double lr,
+                             int64_t patience) except -1
+    cdef bint quick_entered(self, x, y, double lr, uint64_t forwards) except -1
+    cdef int load_batch(self, int64_t batch) except -1
+    cdef int find_bad_op(self, ptrdiff_t batch) except -2
     cdef void free_room(self) noexcept
     cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights, ptrdiff_t spare) except -1
     cdef bint may_gather_ahead(self, ptrdiff_t rows, Batches batches)
@@ -35,3 +51,7 @@ cdef class Trainer:
     cdef tuple batch_arrays(self, int buffer)
     cdef int look_in_parts(self, bint with_gradient) except? -99
     cdef int settle_in_parts(self) except -1
+
+# Rates for so many steps; NULL for None
+cdef const double *rates_of(rates, int64_t count) except? NULL
+cdef int64_t patience_of(double seconds) noexcept

@@ -3,6 +3,7 @@
 The steps themselves, phase by phase, are in steps.pyx; here is what belongs to them, where Python comes between.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
@@ -10,9 +11,12 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
-from fastnn._core.engine cimport Engine, Workspace, failed
+from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
+from fastnn._core.exclusive cimport Hold, is_held, is_held_here, release, take
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward, value_of
+from fastnn._core.losses cimport FNN_LOSSES
+from fastnn._core.metrics cimport METRICS, metric_layout
 from fastnn._core.optimizers cimport Updater
 from fastnn._core.steps cimport (
     OVER_COUNT,
@@ -60,12 +64,28 @@ cdef bint is_fit(const Objective *o, ptrdiff_t n, const real *y) noexcept nogil:
     return not outside
 
 
+cdef const double *rates_of(rates, int64_t count) except? NULL:
+    """Rates for so many steps; NULL for None."""
+    if rates is None:
+        return NULL
+    if (type(rates) is not np.ndarray or rates.dtype != np.float64 or rates.ndim != 1 or not rates.flags.carray
+            or len(rates) < count):
+        raise ValueError(f"rates: expected at least {count} contiguous float64, got {rates!r}")
+    return <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
+
+
+cdef int64_t patience_of(double seconds) noexcept:
+    """In nanoseconds, of which an hour is as good as any longer time."""
+    return <int64_t>(min(max(seconds, 0.0), 3600.0) * 1e9)
+
+
 # ---------------------------------------------------------------------------------------------------------- the trainer
 
 class NotFinite(ArithmeticError):
     """The loss of a batch is not a finite number. The model is as before the batch."""
 
 
+@cython.no_gc_clear
 cdef class Trainer:
     """What compile() makes of an engine: the loss, the metrics and the optimizer's plan, and the loops over batches.
 
@@ -81,7 +101,9 @@ cdef class Trainer:
         cdef Objective *o = &self.job.objective
         cdef Metric *m
         cdef const Op *op
-        cdef ptrdiff_t i, j
+        cdef ptrdiff_t i
+        if fused and engine.training.op_count == 0:
+            raise ValueError("fused: there is no last op that the loss could take the place of")
         self.engine, self.updater = engine, updater
         self.python_metrics, self.python_update, self.python_penalty = python_metrics, python_update, python_penalty
         job.ops, job.output, job.fused, job.shows = engine.training.op_count, engine.output, fused, shows
@@ -89,15 +111,24 @@ cdef class Trainer:
         job.plan = NULL if updater is None or python_update is not None else &updater.plan
         job.divisor = 1
         if isinstance(objective, dict):
-            o.kind, o.labels, o.rows, o.d = objective["kind"], objective["labels"], objective["rows"], objective["d"]
-            for i, value in enumerate(objective["parameters"]):
-                o.parameters[i] = value
+            o.kind, o.rows, o.d = objective["kind"], objective["rows"], objective["d"]
+            fill_parameters(o.parameters, objective["parameters"])
             o.reduction, o.weight = REDUCTIONS[objective["reduction"]], objective["weight"]
             o.ignores, o.ignored = objective["ignored"] is not None, objective["ignored"] or 0
             self.quick, o.in_unit = objective["quick"], objective["in_unit"]
+            if not 0 <= o.kind < FNN_LOSSES:
+                raise ValueError(f"objective: there is no loss {o.kind}")
+            self.layout = fnn.loss_rows[o.kind].layout
+            o.labels = self.layout == c"L"
+            if not self.reads_output(o.rows, o.d, 3 if self.layout == c"T" else 2 if self.layout == c"P" else 1):
+                raise ValueError(f"objective: {o.rows} losses of {o.d} elements do not fit the output")
         else:
             self.python_loss = objective
         self.states = [fields["state"] for fields in metrics]
+        for state in self.states:
+            if (not isinstance(state, np.ndarray) or state.dtype != np.float64 or state.size < 2
+                    or not state.flags.carray):
+                raise ValueError(f"metrics: expected a state of two contiguous float64, got {state!r}")
         self.metrics = <Metric *>calloc(max(1, len(metrics)), sizeof(Metric))
         if self.metrics == NULL:
             raise MemoryError
@@ -106,9 +137,13 @@ cdef class Trainer:
             m = &self.metrics[i]
             m.is_loss, m.kind, m.weighted = fields["is_loss"], fields["kind"], fields["weighted"]
             m.rows, m.d = fields["rows"], fields["d"]
-            for j, value in enumerate(fields["parameters"]):
-                m.parameters[j] = value
+            fill_parameters(m.parameters, fields["parameters"])
+            layout = fnn.loss_rows[m.kind].layout if m.is_loss and 0 <= m.kind < FNN_LOSSES else metric_layout(m.kind)
+            if (self.python_loss is not None or not 0 <= m.kind < (FNN_LOSSES if m.is_loss else METRICS)
+                    or layout != self.layout or m.rows != o.rows or m.d != o.d):
+                raise ValueError(f"metrics[{i}]: it does not fit the loss")
             m.state = <double *>cnp.PyArray_DATA(<cnp.ndarray>fields["state"])
+        job.copies = engine.keeps_input
         self.in_python = engine.has_python or any(
             part is not None for part in (self.python_loss, python_metrics, python_update, python_penalty)
         )
@@ -133,12 +168,35 @@ cdef class Trainer:
         self.job.values = self.job.scales = self.job.weight_room = NULL
         self.job.truth_room = NULL
 
+    cdef bint reads_output(self, ptrdiff_t rows, ptrdiff_t d, int several) noexcept:
+        """Whether so many losses of so many elements are what a sample of the output has."""
+        return rows >= 0 and d >= 0 and rows * d * several == self.engine.output_size
+
+    cdef int enter(self) except -1:
+        """Take the trainer for one call: it is not a thing that two calls can share."""
+        if is_held(&self.hold):
+            raise RuntimeError(
+                "a step of this model is running" + (
+                    ", and this was called from within it, by a loss, a metric, a layer or an optimizer"
+                    if is_held_here(&self.hold) else " in another thread"
+                )
+            )
+        take(&self.hold)
+        if self.in_python:
+            take(&self.engine.exclusive.step)
+        return 0
+
+    cdef void leave(self) noexcept:
+        if self.in_python:
+            release(&self.engine.exclusive.step)
+        release(&self.hold)
+
     cdef bint may_gather_ahead(self, ptrdiff_t rows, Batches batches):
         """Whether, of batches of so many samples, the next is gathered by threads that this one leaves idle."""
         cdef const Op *ops = self.engine.training.ops
         cdef ptrdiff_t bytes = rows * batches.x_table.size * (8 if self.engine.wide else 4)
         return (bytes >= FETCHED_BY_ALL and not lies_ready(&batches.x_table, batches.rows)
-                and not self.in_python and not self.long_steps and rows * self.later_work <= LATER_WORK
+                and not self.job.copies and not self.in_python and not self.long_steps and rows * self.later_work <= LATER_WORK
                 and self.job.ops > self.job.fused and ops[0].kind == DENSE and ops[0].input == 0)
 
     cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights, ptrdiff_t spare) except -1:
@@ -171,26 +229,64 @@ cdef class Trainer:
         and batches without weight be left out; and the losses, penalties apart, be reported divided by `divisor`."""
         self.job.by_weight, self.job.scale, self.job.divisor = True, scale, divisor
 
+    cdef int check(self, Batches b) except -1:
+        """Refuse samples that are not as the ops, the loss and the metrics read them."""
+        cdef const Objective *o = &self.job.objective
+        cdef ptrdiff_t size = 8 if self.engine.wide else 4
+        if b.dtype.num != (<int>cnp.NPY_FLOAT64 if self.engine.wide else <int>cnp.NPY_FLOAT32):
+            raise ValueError(f"batches: they are made for {b.dtype}, and the model computes in another precision")
+        if b.x_table.size != self.engine.input_size:
+            raise ValueError(f"x: expected samples of shape {self.engine.input_shape}, got {b.x.shape[1:]}")
+        if self.python_loss is not None:
+            return 0
+        if self.layout == c"T" and b.y is not None or self.layout != c"T" and b.y is None:
+            raise ValueError("y: expected targets where the loss reads them, and none where it does not")
+        if self.layout == c"L":
+            if b.y_table.size != o.rows or not b.has_labels(o.d, o.ignores, o.ignored):
+                raise ValueError(f"y: expected {o.rows} int32 class numbers a sample, 0 .. {o.d - 1}")
+        elif b.y is not None and (b.y.dtype != b.dtype or b.y_table.size != o.rows * (1 if self.layout == c"P" else o.d)):
+            raise ValueError(f"y: expected {b.dtype} as the loss reads it, got {b.y.dtype} of shape {b.y.shape}")
+        if b.weights is not None and (b.weights.dtype != np.float64 or b.w_table.size != o.rows):
+            raise ValueError(f"weights: expected {o.rows} float64 a sample, got shape {b.weights.shape}")
+        return 0
+
     def bind(self, Batches batches not None, bint training, uint64_t forwards):
         """Take the data of the next runs, and the number of training forwards so far."""
+        self.check(batches)
+        self.enter()
+        try:
+            self.bind_checked(batches, training, forwards)
+        finally:
+            self.leave()
+
+    cdef int bind_checked(self, Batches batches, bint training, uint64_t forwards) except -1:
         cdef Job *job = &self.job
         cdef ptrdiff_t rows = max(<ptrdiff_t>1, min(batches.size, batches.n))
         cdef bint ahead
+        self.bindings += 1
+        job.n, job.x.data = 0, NULL     # nothing, until all is in place
+        self.quick_arrays = None
         self.long_steps = self.operations * rows >= LONG_STEP
         ahead = training and self.may_gather_ahead(rows, batches)
         self.make_room(rows, batches.y_table.bytes, batches.w_table.size, batches.x_table.size if ahead else 0)
-        self.batches = batches
+        self.batches, self.order = batches, batches.order
+        self.begin_run()
+        job.places[1] = self.workspace.spare if ahead and job.run.threads > 1 else NULL
+        job.ahead = -1
+        job.run.training, job.run.forwards = training, forwards
+        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
+        job.x, job.y, job.w = batches.x_table, batches.y_table, batches.w_table
+        job.order, job.n, job.size = batches.rows, batches.n, batches.size
+        return 0
+
+    cdef void begin_run(self) noexcept:
+        cdef Job *job = &self.job
         self.engine.begin(&job.run, self.workspace, True, 0)
         if self.engine.wide:
             job.places[0] = value_of(&job.run, 0, <const double *>NULL)
         else:
             job.places[0] = value_of(&job.run, 0, <const float *>NULL)
-        job.places[1] = self.workspace.spare if ahead and job.run.threads > 1 else NULL
-        job.place, job.ahead = 0, -1
-        job.run.training, job.run.forwards = training, forwards
-        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
-        job.x, job.y, job.w = batches.x_table, batches.y_table, batches.w_table
-        job.order, job.n, job.size = batches.rows, batches.n, batches.size
+        job.place = 0
 
     # ------------------------------------------------------------------------------------------------------- results
 
@@ -234,12 +330,21 @@ cdef class Trainer:
         rates holds a learning rate for each batch, or is None for lr throughout. Returns the first batch that was not
         done. Raises NotFinite on a batch whose loss is not finite, the model being as before it.
         """
-        cdef const double *rate = NULL
-        cdef int64_t patience = <int64_t>(seconds * 1e9)
+        cdef const double *rate = rates_of(rates, end - batch)
+        self.enter()
+        try:
+            return self.run_entered(batch, end, learns, rate, lr, patience_of(seconds))
+        finally:
+            self.leave()
+
+    cdef int64_t run_entered(self, int64_t batch, int64_t end, bint learns, const double *rate, double lr,
+                             int64_t patience) except -1:
         cdef int status = DONE
         cdef Job *job = &self.job
-        if rates is not None:
-            rate = <const double *>cnp.PyArray_DATA(<cnp.ndarray>rates)
+        if learns and job.run.gradients == NULL:
+            raise RuntimeError("learns: the batches are bound for an evaluation")
+        if not 0 <= batch < end or job.n == 0 or end > (job.n + job.size - 1) // job.size:
+            raise IndexError(f"batch: there are no batches {batch} .. {end - 1} in the samples that are bound")
         job.lr = lr
         if self.in_python or self.long_steps:
             return self.run_in_parts(batch, end, learns, rate, patience)
@@ -289,6 +394,13 @@ cdef class Trainer:
 
     def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
         """A step on one batch, if x and y are just as the engine takes them; False, and nothing done, if not."""
+        self.enter()
+        try:
+            return self.quick_entered(x, y, lr, forwards)
+        finally:
+            self.leave()
+
+    cdef bint quick_entered(self, x, y, double lr, uint64_t forwards) except -1:
         cdef Job *job = &self.job
         cdef const Objective *o = &self.job.objective
         cdef ptrdiff_t rows = self.quick_rows(x, y)
@@ -296,8 +408,12 @@ cdef class Trainer:
         cdef int status
         if rows == 0:
             return False
+        self.bindings += 1
+        job.n, job.x.data = 0, NULL
         self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0, 0)
-        self.engine.begin(&job.run, self.workspace, True, 0)
+        self.begin_run()
+        job.places[1], job.ahead = NULL, -1
+        self.quick_arrays = x, y        # first_bad_op reads them again
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if o.labels:
             labels = <int32_t *>job.truth_room
@@ -309,6 +425,8 @@ cdef class Trainer:
         job.run.gradients = cnp.PyArray_DATA(self.engine.gradients)
         job.x.data, job.x.source, job.x.contiguous = <const char *>cnp.PyArray_DATA(<cnp.ndarray>x), COPIED, True
         job.y.contiguous, job.w.data, job.order = True, NULL, NULL
+        job.x.size, job.x.bytes = self.engine.input_size, self.engine.input_size * (8 if self.engine.wide else 4)
+        job.x.stride = job.x.bytes
         job.n = job.size = rows
         job.lr = lr
         with nogil:
@@ -329,17 +447,23 @@ cdef class Trainer:
         while batch < end:
             if rates != NULL:
                 job.lr = rates[batch - first]
-            with nogil:
-                if self.engine.wide:
-                    load(job, batch * job.size, <const double *>NULL)
-                else:
-                    load(job, batch * job.size, <const float *>NULL)
+            self.load_batch(batch)
             if job.weight != 0:
                 self.step_in_parts(batch, learns)
             batch += 1
             if <int64_t>clock() >= deadline:
                 break
         return batch
+
+    cdef int load_batch(self, int64_t batch) except -1:
+        cdef Job *job = &self.job
+        cdef int status
+        with nogil:
+            if self.engine.wide:
+                status = load(job, batch * job.size, <const double *>NULL)
+            else:
+                status = load(job, batch * job.size, <const float *>NULL)
+        return failed(status)
 
     cdef int step_in_parts(self, int64_t batch, bint learns) except -1:
         """A step on the batch that is loaded."""
@@ -447,32 +571,36 @@ cdef class Trainer:
     def gradients(self, bint training) -> float:
         """The loss of the one batch that is bound, and its gradients in engine.gradients, without the penalties'."""
         cdef Job *job = &self.job
-        job.run.gradients, job.run.training = cnp.PyArray_DATA(self.engine.gradients), training
-        with nogil:
-            if self.engine.wide:
-                load(job, 0, <const double *>NULL)
-            else:
-                load(job, 0, <const float *>NULL)
-        self.forward_in_parts(job.ops - job.fused)
-        self.look_in_parts(True)
-        self.backward_in_parts(job.ops - job.fused)
-        return job.loss
+        self.enter()
+        try:
+            job.run.gradients, job.run.training = cnp.PyArray_DATA(self.engine.gradients), training
+            self.load_batch(0)
+            self.forward_in_parts(job.ops - job.fused)
+            self.look_in_parts(True)
+            self.backward_in_parts(job.ops - job.fused)
+            return job.loss
+        finally:
+            self.leave()
 
     def first_bad_op(self, ptrdiff_t batch) -> int:
         """Run a batch of what is bound forward again, op by op: the first whose output is not finite, or -1."""
+        self.enter()
+        try:
+            return self.find_bad_op(batch)
+        finally:
+            self.leave()
+
+    cdef int find_bad_op(self, ptrdiff_t batch) except -2:
         cdef Job *job = &self.job
         cdef int i, at
-        with nogil:  # of a quick step there is one batch, and its arrays are still there
-            if self.engine.wide:
-                load(job, batch * job.size, <const double *>NULL)
-            else:
-                load(job, batch * job.size, <const float *>NULL)
+        self.load_batch(batch)
         for i in range(job.ops):
             with nogil:
                 if self.engine.wide:
                     at = forward(&job.run, i, i + 1, <const double *>NULL)
                 else:
                     at = forward(&job.run, i, i + 1, <const float *>NULL)
+            failed(at)
             if at == i:
                 self.engine.python_forward(&job.run, i)
             y = self.engine.value_array(&job.run, job.run.ops[i].output, False, (-1,))

@@ -1,0 +1,26 @@
+# Who has something to itself: claims that no exception leaves behind and no fork keeps.
+from libc.stdint cimport uint64_t
+
+cdef struct Hold:
+    bint taken
+    unsigned long thread          # that took it
+    uint64_t forks                # of this process when it did
+
+# Whether a thread that lives in this process holds it
+cdef bint is_held(const Hold *hold) noexcept
+# Whether the calling thread does
+cdef bint is_held_here(const Hold *hold) noexcept
+cdef void take(Hold *hold) noexcept
+cdef void release(Hold *hold) noexcept
+
+cdef enum Kind:
+    TRAINING, EVALUATING, CHANGING
+
+cdef class Exclusive:
+    cdef Hold hold
+    cdef Kind kind
+    cdef bint laid_out            # its layout is being changed, under the lock of all layouts
+    cdef Hold step                # of the thread in which Python code runs within a step
+    cdef readonly str name, what
+
+    cdef int refuse(self, str what) except -1
