@@ -1,6 +1,7 @@
 """What compile() was given, turned into what the engine's trainer takes once the data's shapes are known."""
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,13 @@ class Plan:
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept, samples=None)
         self.forget()
+
+    def apart(self) -> Self:
+        """A plan of the same loss and metrics with state of its own, for an evaluation within another call."""
+        twin = copy.copy(self)
+        twin.metrics = [(copy.deepcopy(metric), weighted) for metric, weighted in self.metrics]
+        twin.pending = None
+        return twin
 
     @property
     def all_metrics(self) -> list[Any]:

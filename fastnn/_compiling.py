@@ -1,8 +1,6 @@
 """How a model learns, as compile was told, and who may work with it: what fit, evaluate and predict share."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from fastnn.errors import NotCompiledError
 
 if TYPE_CHECKING:
     from fastnn._core.engine import Engine
+    from fastnn._core.exclusive import Exclusive
 
 
 class Compiling:
@@ -29,14 +28,12 @@ class Compiling:
     _op_names: list[str]
 
     def __init__(self) -> None:
-        self.optimizer: Any = None
+        self._optimizer: Any = None
         self.stop_training = self.stop_evaluating = self.stop_predicting = False  # set by callbacks
         self.history: Any = None
         self._plan: _compiled.Plan | None = None
         self._learning: list[Any] = []  # the variables that the optimizer was built for
         self._forwards = 0  # training forwards so far: what masks are keyed by
-        self._owner: int | None = None  # the thread that fits this model
-        self._lock = threading.Lock()
         self._resume: tuple[int, int] | None = None
 
     # ------------------------------------------------------------------------------------------------------- compile
@@ -69,24 +66,33 @@ class Compiling:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Accepted, and without effect: every fit runs in compiled code, and losses need no scaling.
         """
-        self._refuse_in_fit("compile")
-        plan, made = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics), optimizers.get(optimizer)
-        if made is None:
-            raise TypeError("optimizer: expected a name or an Optimizer, got None")
-        if made._rule() is None and not made._in_python:
-            raise ValueError(
-                f"optimizer: {type(made).__name__} has no rule for a single step, as fit takes them; "
-                "pass an optimizer that has, such as 'adam'"
-            )
-        before = self._plan, self.optimizer
-        self._plan, self.optimizer = plan, made
-        try:
-            self._refresh()
-            if self._engine is not None:
-                self._ready_optimizer()
-        except BaseException:
-            self._plan, self.optimizer = before
-            raise
+        plan = _compiled.Plan(loss, loss_weights, metrics, weighted_metrics)
+        self._learn_by(_checked_optimizer(optimizer), plan, "compile")
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer that compile was given or made. It can be replaced, but not while the model is being trained."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        self._learn_by(_checked_optimizer(optimizer), self._plan, "optimizer")
+
+    def _learn_by(self, optimizer: Any, plan: _compiled.Plan | None, what: str) -> None:
+        with self._exclusive.changing(what):
+            before = self._plan, self._optimizer
+            self._plan, self._optimizer = plan, optimizer
+            try:
+                if plan is not None:
+                    plan.forget()
+                    if self.built:
+                        self._need_built()
+                    self._refresh()
+                    if self._engine is not None:
+                        self._ready_optimizer()
+            except BaseException:
+                self._plan, self._optimizer = before
+                raise
 
     @property
     def compiled(self) -> bool:
@@ -161,46 +167,29 @@ class Compiling:
 
     # ------------------------------------------------------------------------------------------------- one at a time
 
-    def _owner_is_here(self) -> bool:
-        return self._owner == threading.get_ident()
-
     def _refuse_while_fitted(self) -> None:
-        if self._owner is not None and not self._owner_is_here():
+        if self._exclusive.trained_elsewhere:
             raise RuntimeError(
                 f"{self.name}: another thread is training this model; wait for it, or use a copy of the model"
             )
 
-    def _refuse_in_fit(self, what: str) -> None:
-        """What fit goes by cannot be changed under it, not even by its own callbacks."""
-        if self._owner is not None:
-            raise RuntimeError(f"{what}: {self.name} is being trained; call it before or after fit")
-
-    @contextlib.contextmanager
-    def _alone(self, what: str, trains: bool = True) -> Iterator[None]:
-        """Training changes the model, and evaluation its metrics: one at a time."""
-        if not trains and self._owner_is_here():  # within a callback of this model's fit
-            yield
-            return
-        if not self._lock.acquire(blocking=False):
-            who = "this model's fit is still running" if self._owner_is_here() else "another thread is at work with it"
-            raise RuntimeError(f"{what}: {who}; a model can learn from, or be evaluated by, one call at a time")
-        self._owner = threading.get_ident() if trains else None
-        try:
-            yield
-        finally:
-            self._owner = None
-            self._lock.release()
-
     # ---------------------------------------------------------------------------------------------------------- data
 
     def _batches(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, names: str = ""
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: int,
+        names: str = "",
+        plan: _compiled.Plan | None = None,
     ) -> Batches:
-        """Arrays as batches, all of it checked; the model is built and the plan made for them.
+        """Arrays as batches, all of it checked; the model is built and the plan (compile's by default) made for them.
 
         A model that was not built yet is as it was where the data are refused: they may have had a wrong shape.
         """
-        plan = self._need_compiled()
+        plan = plan or self._need_compiled()
         if plan.loss is None:
             raise ValueError(f"{self.name}: compile was given no loss, so there is nothing to make small; pass one")
         undo = self._unbuild()
@@ -222,10 +211,12 @@ class Compiling:
         plan.prepare(self, samples, truth)
         return Batches(array, truth, weights, min(batch_size, n), self._dtype)
 
-    def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> Batches:
+    def _one_batch(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, plan: _compiled.Plan | None = None
+    ) -> Batches:
         """All samples as one batch."""
         n = len(x) if hasattr(x, "__len__") else 0
-        return self._batches(x, y, sample_weight, class_weight, max(1, n))
+        return self._batches(x, y, sample_weight, class_weight, max(1, n), plan=plan)
 
     # ------------------------------------------------------------------------------------------ what Sequential defines
 
@@ -263,7 +254,20 @@ class Compiling:
         raise NotImplementedError
 
     _engine: Any
+    _exclusive: "Exclusive"
 
     @property
     def built(self) -> bool:
         raise NotImplementedError
+
+
+def _checked_optimizer(given: Any) -> Any:
+    optimizer = optimizers.get(given)
+    if optimizer is None:
+        raise TypeError("optimizer: expected a name or an Optimizer, got None")
+    if optimizer._rule() is None and not optimizer._in_python:
+        raise ValueError(
+            f"optimizer: {type(optimizer).__name__} has no rule for a single step, as fit takes them; "
+            "pass an optimizer that has, such as 'adam'"
+        )
+    return optimizer

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _data, _validate
+from fastnn._compiled import Plan
 from fastnn._compiling import Compiling
 from fastnn._core.batches import Batches
 from fastnn._fit import batch_size_of, refuse_with_stream
@@ -58,15 +59,16 @@ class Evaluating(Compiling):
             steps = _validate.integer(steps, "steps", minimum=1)
         if x is None:
             raise TypeError("x: expected samples, got None")
-        with self._alone("evaluate", trains=False):
+        plan = self._plan_for_evaluation()
+        with self._exclusive.evaluating("evaluate"):
             calls = self._calls(callbacks, verbose)
             if gives_batches(x):
                 refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
                 source: Any = Stream(x, "x")
             else:
-                source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size))
+                source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size), plan=plan)
             try:
-                logs = self._test(source, steps, calls, Progress(verbose))
+                logs = self._test(source, steps, calls, Progress(verbose), plan)
             finally:
                 if isinstance(source, Stream):
                     source.close()
@@ -78,9 +80,15 @@ class Evaluating(Compiling):
             return callbacks
         return CallbackList(callbacks, model=self, verbose=verbose)
 
-    def _test(self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None) -> dict[str, float]:
-        """The logs of a run over batches without learning."""
+    def _plan_for_evaluation(self) -> Plan:
+        """The plan; where this is called within a fit or an evaluation of this model, one with sums of its own."""
         plan = self._need_compiled()
+        return plan.apart() if self._exclusive.held_here else plan
+
+    def _test(
+        self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None, plan: Plan
+    ) -> dict[str, float]:
+        """The logs of a run over batches without learning."""
         self.stop_evaluating = False
         callbacks.on_test_begin()
         if progress is not None:
@@ -89,7 +97,7 @@ class Evaluating(Compiling):
             progress.epoch_begin(0)
         first = True
         done = 0
-        for batches in self._pieces(source, steps):
+        for batches in self._pieces(source, steps, plan):
             if first:
                 plan.reset(testing=True)
                 first = False
@@ -126,19 +134,19 @@ class Evaluating(Compiling):
         callbacks.on_test_end(logs)
         return logs
 
-    def _pieces(self, source: Any, steps: int | None) -> Iterator[Batches]:
+    def _pieces(self, source: Any, steps: int | None, plan: Plan) -> Iterator[Batches]:
         """Batches as they are, or each batch of a stream by itself."""
         if isinstance(source, Batches):
             yield source
             return
         for x, y, w in source.batches(steps):
-            yield self._one_batch(x, y, w)
+            yield self._one_batch(x, y, w, plan=plan)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
-        with self._alone("test_on_batch", trains=False):
-            batches = self._one_batch(x, y, sample_weight)
-            plan = self._need_compiled()
+        plan = self._plan_for_evaluation()
+        with self._exclusive.evaluating("test_on_batch"):
+            batches = self._one_batch(x, y, sample_weight, plan=plan)
             plan.reset(testing=True)
             tester = plan.trainer(testing=True)
             tester.bind(batches, False, 0)

@@ -145,7 +145,7 @@ class Fit:
                 break
             step = 0
             if self.validation is not None and self.validates(epoch):
-                tested = model._test(self.validation, self.validation_steps, callbacks, None)
+                tested = model._test(self.validation, self.validation_steps, callbacks, None, self.plan)
                 logs |= {f"val_{name}": value for name, value in tested.items()}
             logs = callbacks.on_epoch_end(epoch, logs)
             self.progress.epoch_end(epoch, logs)
@@ -173,7 +173,7 @@ class Fit:
         """Epochs first .. first + count - 1 as one run. Returns the last one, or that in which training was stopped,
         and its logs; those before it are in the history."""
         model, source, plan = self.model, self.source, self.plan
-        order = np.empty(source.n, np.int64) if self.shuffle else None
+        order = np.arange(source.n, dtype=np.int64) if self.shuffle else None
         epochs = Epochs(plan.trainer(), source, order, count, model._forwards)
         if self.shuffle:
             epochs.seed(model.seed, ROW_ORDER + first)

@@ -110,7 +110,15 @@ def ahead(elements: Iterator[Any], size: int, state: Callable[[], Any] | None = 
     thread.start()
     try:
         while True:
-            made = ready.get()
+            try:
+                made = ready.get(timeout=LOOK)
+            except queue.Empty:
+                if thread.is_alive() or not ready.empty():
+                    continue
+                raise RuntimeError(
+                    "prefetch: the thread that makes the batches is gone: this process was forked from the one that "
+                    "has it; make a new source in the child"
+                ) from None
             if made.error is not None:
                 raise made.error
             if made.last:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import memory
+
 __all__ = ["Builder", "Tensor", "Variable"]
 
 
@@ -75,17 +77,13 @@ class Span:
 
 def lay_out(spans: Iterable[Span]) -> int:
     """Give each span a place such that spans that live at once do not overlap; returns the room for all of them."""
-    placed: list[Span] = []
-    for span in sorted(spans, key=lambda s: (-s.size, s.start)):
-        neighbours = [p for p in placed if p.start <= span.end and span.start <= p.end]
-        place = 0
-        for other in sorted(neighbours, key=lambda p: p.place):
-            if place + span.size <= other.place:
-                break
-            place = max(place, other.place + other.size)
+    ordered = sorted(spans, key=lambda s: (-s.size, s.start))
+    places, room = memory.lay_out(
+        [s.size for s in ordered], [s.start for s in ordered], [s.end for s in ordered]
+    )  # fmt: skip
+    for span, place in zip(ordered, places.tolist(), strict=True):
         span.place = place
-        placed.append(span)
-    return max((p.place + p.size for p in placed), default=0)
+    return room
 
 
 FIRST_NESTED = 1 << 16

@@ -1,6 +1,5 @@
 """What changes a model's weights: fit, train_on_batch, and what goes on from where a fit was."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,7 +93,7 @@ class Training(Evaluating):
         >>> sorted(history.history), bool(history.history["loss"][-1] < 1e-2)
         (['loss', 'mae'], True)
         """
-        with self._alone("fit"):
+        with self._exclusive.training("fit"):
             return Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
                 x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
                 (validation_split, validation_data, validation_batch_size, validation_steps),
@@ -173,7 +172,7 @@ class Training(Evaluating):
                 return plan.trainer().loss
             logs = plan.logs()
             return returned(logs, return_dict)
-        with self._alone("train_on_batch"):
+        with self._exclusive.training("train_on_batch"):
             batches = self._one_batch(x, y, sample_weight, class_weight)
             plan = self._need_compiled()
             plan.reset()
@@ -191,28 +190,25 @@ class Training(Evaluating):
         plan, optimizer = self._plan, self.optimizer
         if plan is None or plan.trainers[0] is None or optimizer._stale or type(optimizer._learning_rate) is not float:
             return False
-        if not self._lock.acquire(blocking=False):
-            return False
-        trainer = plan.trainers[0]
-        try:
-            self._owner = threading.get_ident()
-            plan.bind_gradients(self)
-            plan.reset()
-            done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
-            self._forwards += done
-        except NotFinite:
-            raise self._diverged(trainer, 0, 0, optimizer._steps) from None
-        finally:
-            self._owner = None
-            self._lock.release()
-        return done
+        with self._exclusive.training("train_on_batch"):
+            trainer = plan.trainers[0]
+            if trainer is None or plan is not self._plan or optimizer is not self._optimizer:  # changed meanwhile
+                return False
+            try:
+                plan.bind_gradients(self)
+                plan.reset()
+                done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
+                self._forwards += done
+            except NotFinite:
+                raise self._diverged(trainer, 0, 0, optimizer._steps) from None
+            return done
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
     ) -> tuple[float, list[FloatArray]]:
         """The loss of a batch, and its gradient by each of the weights that learn, in the order of `trainable_weights`;
         regularizers included in both."""
-        with self._alone("gradients"):
+        with self._exclusive.training("gradients"):
             batches = self._one_batch(x, y, sample_weight)
             trainer = self._need_compiled().make_trainer(self, counting=False)
             trainer.bind(batches, True, self._forwards)

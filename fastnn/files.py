@@ -307,7 +307,8 @@ def load(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile
         ) from None
     own = {name: value for name, value in tensors.items() if not name.startswith("optimizer/")}
     _fill(model, own, str(path))
-    model._make_engine()
+    with model._exclusive.laying_out():
+        model._make_engine()
     model._forwards = forwards
     if compile and described.get("compile") is not None:
         try:

@@ -1,7 +1,7 @@
 """Sequential: a stack of layers as one model."""
 
+import contextlib
 import math
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastnn import _data, _objects, _random, _validate
 from fastnn import layers as layer_module
 from fastnn._core.engine import Engine, Tape
+from fastnn._core.exclusive import Exclusive, layout_lock
 from fastnn._exporting import Exporting
 from fastnn._perceptron import Perceptron
 from fastnn._program import Builder, Variable
@@ -87,20 +88,24 @@ class Sequential(Weights, Training, Exporting):
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name("sequential")
+        self._exclusive = Exclusive(self.name)
         self.seed = _random.new_seed() if seed is None else _random.seed_of(seed)
         self._given_dtype = None if dtype is None else _validate.float_dtype(dtype)
         self._dtype = self._given_dtype or np.dtype(np.float32)
         self._layers: list[Layer] = []
+        self._by_name: dict[str, Layer] = {}
+        self._members: dict[int, Layer] | None = {}  # all layers, those within others too, by identity
+        self._asked_dtype: np.dtype[Any] | None = None  # by a layer
         self._input: Shape | None = None
         self._output: Shape | None = None
         self._engine: Engine | None = None
         self._op_names: list[str] = []
         self._flags: tuple[Any, ...] = ()
-        self._building = threading.RLock()
-        self._lost = False  # built, but another model has taken a layer's weights since
+        self._lost = False  # built, but the engine is to be made anew: layers or their weights have moved
+        self._next_variable = 0  # the number of the next layer's first variable
         self.trainable = trainable
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
-            self.add(layer, rebuild=False)
+            self._add(layer)
         self._try_build()
 
     reason: str | None = None  # why the model ends as it does, where `for_problem` made it
@@ -180,57 +185,100 @@ class Sequential(Weights, Training, Exporting):
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
     @property
+    def _depth(self) -> int:
+        """How many layers there are, without an Input."""
+        return len(self._layers) - isinstance(next(iter(self._layers), None), InputLayer)
+
+    @property
     def dtype(self) -> str:
         """What the model computes in."""
         return self._dtype.name
 
     def add(self, layer: "Layer | Sequential", rebuild: bool = True) -> None:
         """Append a layer, or a model as one: the weights are then those of both."""
-        self._refuse_in_fit("add")
+        with self._exclusive.changing("add"):
+            self._add(layer)
+            if rebuild and not self.built:
+                try:
+                    self._try_build()
+                except BaseException:  # it does not fit behind the others
+                    self._remove_last()
+                    raise
+
+    def _add(self, layer: "Layer | Sequential") -> None:
+        """Append a layer. Where the model is built, the layer is; the engine is made when it is next needed."""
         if isinstance(layer, Sequential):
             layer = ModelLayer(layer)
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError("layer: an Input can only be the first layer")
-        found = [inner for one in (*self._layers, layer) for inner in one._flat()]
-        twice = next((inner for i, inner in enumerate(found) if any(inner is before for before in found[:i])), None)
-        if twice is not None:
-            raise ValueError(f"layer: {twice.name!r} comes twice; make a layer of its own for each place")
-        if layer.name in {one.name for one in self._layers}:
+        inside = layer._flat()
+        members = self._members
+        if members is None:  # of a copy
+            members = self._members = {id(one): one for one in self._flat()}
+        new: dict[int, Layer] = {}
+        for one in inside:
+            if id(one) in members or id(one) in new:
+                raise ValueError(f"layer: {one.name!r} comes twice; make a layer of its own for each place")
+            new[id(one)] = one
+        if layer.name in self._by_name:
             raise ValueError(f"layer: there is already a layer called {layer.name!r}; names must be unique in a model")
-        before = self._engine, self._output, self._lost, self._dtype
+        dtype, asked = self._dtypes_with(inside)
+        if self.built:
+            self._extend(layer, dtype)
+        self._dtype, self._asked_dtype = dtype, asked
         self._layers.append(layer)
-        try:
-            self._take_dtypes()
-            self._forget()
-            if rebuild:
-                self._try_build()
-        except BaseException:  # it does not fit behind the others
-            self._layers.pop()
-            self._engine, self._output, self._lost, self._dtype = before
-            raise
+        self._by_name[layer.name] = layer
+        members |= new
 
-    def _take_dtypes(self) -> None:
-        """Compute in what the layers ask for, unless the model was told."""
-        given = [inner._given_dtype for layer in self._stack for inner in layer._flat()]
-        asked = {dtype for dtype in given if dtype is not None}
-        if self._given_dtype is not None or not asked:
-            return
+    def _extend(self, layer: Layer, dtype: np.dtype[Any]) -> None:
+        """Build a layer behind those that are built."""
+        assert self._output is not None
+        undo = _unbuild_layers(layer._flat())
+        try:
+            with self._exclusive.laying_out():
+                number = self._depth
+                variables, output = self._build_layer(layer, self._output, dtype, number, self._next_variable)
+        except BaseException:
+            undo()
+            raise
+        self._displace()
+        self._next_variable, self._output = variables, output
+
+    def _dtypes_with(self, inside: list[Layer]) -> tuple[np.dtype[Any], np.dtype[Any] | None]:
+        """What to compute in with these layers too, and what the layers ask for."""
+        asked = {inner._given_dtype for inner in inside} | {self._asked_dtype}
+        asked.discard(None)
+        if not asked or self._given_dtype is not None:
+            return self._dtype, self._asked_dtype
         if len(asked) > 1:
             raise ValueError("dtype: a model computes in one precision, but its layers ask for float32 and for float64")
-        self._dtype = asked.pop()
+        dtype = asked.pop()
+        assert dtype is not None
+        return dtype, dtype
+
+    def _remove_last(self) -> Layer:
+        layer = self._layers.pop()
+        del self._by_name[layer.name]
+        self._members = None
+        return layer
 
     def pop(self, rebuild: bool = True) -> Any:
         """Remove the last layer and return it."""
-        self._refuse_in_fit("pop")
-        if not self._stack:
-            raise ValueError("pop: there are no layers")
-        layer = self._layers.pop()
-        self._forget()
-        if rebuild:
-            self._try_build()
-        return _shown(layer)
+        with self._exclusive.changing("pop"):
+            if not self._depth:
+                raise ValueError("pop: there are no layers")
+            layer = self._remove_last()
+            if self.built and self._depth:
+                last = self._layers[-1]
+                assert last._input_shape is not None
+                self._displace()
+                self._output = last._output_of(last._input_shape)
+                self._next_variable -= len(layer._all_variables())
+            else:
+                self._forget()
+            return _shown(layer)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer by its name, or by its place."""
@@ -244,16 +292,13 @@ class Sequential(Weights, Training, Exporting):
         return found[_validate.choice(name, "name", found)]
 
     def _forget(self) -> None:
-        """The program is no longer that of the layers."""
-        self._engine = None
-        self._output = None
-        self._lost = False
+        """There is no layer left."""
+        self._engine, self._output, self._lost = None, None, False
         self._forget_compiled()
 
-    def _lose(self) -> None:
-        """Another model has taken a layer's weights into its memory: lay them out again before the next use."""
-        self._engine = None
-        self._lost = True
+    def _displace(self) -> None:
+        """The engine no longer fits the layers: make it anew before its next use."""
+        self._engine, self._lost = None, True
         self._forget_compiled()
 
     def _given_shape(self) -> Shape | None:
@@ -281,37 +326,38 @@ class Sequential(Weights, Training, Exporting):
         self._build(shape)
 
     def _build(self, shape: Shape) -> None:
-        with self._building:
-            if self._engine is not None:
-                if shape != self._input:
-                    raise ValueError(f"input_shape: built for samples of shape {self._input}, got {shape}")
-                return
-            if not self._stack:
-                raise ValueError(f"{self.name}: there are no layers yet; add some")
-            given = self._given_shape()
-            if given is not None and given != shape:
-                raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
-            undo = self._unbuild()
-            try:
-                self._build_shapes(shape)
-                self._make_engine()
-            except BaseException:
-                undo()
-                raise
+        with self._exclusive.laying_out():
+            self._build_locked(shape)
+
+    def _build_locked(self, shape: Shape) -> None:
+        if self._engine is not None:
+            if shape != self._input:
+                raise ValueError(f"input_shape: built for samples of shape {self._input}, got {shape}")
+            return
+        if not self._stack:
+            raise ValueError(f"{self.name}: there are no layers yet; add some")
+        given = self._given_shape()
+        if given is not None and given != shape:
+            raise ValueError(f"x: {self.name} takes samples of shape {given}, got {shape}")
+        undo = self._unbuild()
+        try:
+            self._build_shapes(shape)
+            self._make_engine()
+        except BaseException:
+            undo()
+            raise
 
     def _unbuild(self) -> Callable[[], None]:
         """What takes back a build that comes after it, so that one which fails leaves nothing behind."""
-        restore = restorer([layer for layer in self._flat() if not layer.built])
-        places = [(layer, layer._place) for layer in self._flat() if layer.built]
-        built, shape, output = self.built, self._input, self._output
+        built, shape, output, variables = self.built, self._input, self._output, self._next_variable
+        restore = _unbuild_layers(self._flat())
 
         def undo() -> None:
-            if built:
-                return
-            self._engine, self._input, self._output = None, shape, output
-            restore()
-            for layer, place in places:
-                layer._place = place
+            if not built:
+                with layout_lock:
+                    self._engine, self._input, self._output, self._lost = None, shape, output, False
+                    self._next_variable = variables
+                    restore()
 
         return undo
 
@@ -319,44 +365,68 @@ class Sequential(Weights, Training, Exporting):
         """Build the layers one after the other; no sample on the way may have more than `most` elements."""
         inside, variables = shape, 0
         for number, layer in enumerate(self._stack):
-            try:
-                variables = layer._build(inside, self._dtype, self.seed, number, variables)
-                inside = layer._output_of(inside)
-            except ValueError as error:
-                raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
+            variables, inside = self._build_layer(layer, inside, self._dtype, number, variables)
             if most is not None and math.prod(inside) > most:
                 raise ValueError(f"{layer.name}: makes samples of shape {inside}, more than the file accounts for")
-        self._input, self._output = shape, inside
+        self._input, self._output, self._next_variable = shape, inside, variables
+
+    def _build_layer(
+        self, layer: Layer, shape: Shape, dtype: np.dtype[Any], number: int, variables: int
+    ) -> tuple[int, Shape]:
+        """Build the layer with that number; returns the number of the next variable, and the output's shape."""
+        try:
+            variables = layer._build(shape, dtype, self.seed, number, variables)
+            return variables, layer._output_of(shape)
+        except ValueError as error:
+            raise ValueError(f"{layer.name}: {str(error).removeprefix(layer.name + ': ')}") from None
 
     def _make_engine(self) -> None:
-        """Lay the weights out by which of them learn, and lower the layers."""
-        learns = [v for v in self._variables() if self._learns(v)]
-        known = {id(v) for v in learns}
-        rest = [v for layer in self._flat() for v in layer._variables if id(v) not in known]
-        for layer in self._flat():
+        """Lay the weights out by which of them learn, and lower the layers; called while `laying_out`.
+
+        An exception on the way leaves the values where they are then, to be laid out by the next use.
+        """
+        with contextlib.ExitStack() as claims:
+            flat = self._flat()
+            for owner in self._owners(flat):
+                claims.enter_context(owner._exclusive.changing(f"{self.name}: taking over a layer"))
+                owner._displace()
+            self._engine, self._lost = None, True
+            learns = [v for v in self._variables() if self._learns(v)]
+            known = {id(v) for v in learns}
+            rest = [v for layer in flat for v in layer._variables if id(v) not in known]
+            before = [(v, v.array) for v in (*learns, *rest)]
+            self._trainables = self._move(learns, in_trainables=True)
+            self._fixed = self._move(rest, in_trainables=False)
+            if self.optimizer is not None:
+                self.optimizer._follow([(array, v.array) for v, array in before])
+            self._gradients = arena(self._trainables.size, self._dtype, place=1)
+            owner_of = weakref.ref(self)
+            for layer in flat:
+                layer._model = owner_of
+                layer._moved()
+                layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
+            self._flags = self._trainable_flags()
+            self._lower()
+            self._lost = False
+
+    def _owners(self, flat: list[Layer]) -> "list[Sequential]":
+        """The other models in whose memory weights of these layers lie."""
+        found = {}
+        for layer in flat:
             owner = None if layer._model is None else layer._model()
             if owner is not None and owner is not self:
-                owner._lose()
-            layer._model = weakref.ref(self)
-        self._lost = False
-        arenas = []
-        before = [(v, v.array) for v in (*learns, *rest)]
-        for variables, in_trainables in ((learns, True), (rest, False)):
-            values, offset = arena(sum(v.array.size for v in variables), self._dtype), 0
-            for v in variables:
-                v.offset, v.in_trainables = offset, in_trainables
-                v.move(values[offset : offset + v.array.size].reshape(v.array.shape))
-                offset += v.array.size
-            arenas.append(values)
-        self._trainables, self._fixed = arenas
-        if self.optimizer is not None:
-            self.optimizer._follow([(array, v.array) for v, array in before])
-        self._gradients = arena(self._trainables.size, self._dtype, place=1)
-        for layer in self._flat():
-            layer._moved()
-            layer._gradients = {id(v): self._gradient_of(v) for v in layer._variables if v.in_trainables}
-        self._flags = self._trainable_flags()
-        self._lower()
+                found[id(owner)] = owner
+        return list(found.values())
+
+    def _move(self, variables: list[Variable], in_trainables: bool) -> FloatArray:
+        """The variables side by side in a new arena."""
+        values: FloatArray = arena(sum(v.array.size for v in variables), self._dtype)
+        offset = 0
+        for v in variables:
+            v.offset, v.in_trainables = offset, in_trainables
+            v.move(values[offset : offset + v.array.size].reshape(v.array.shape))
+            offset += v.array.size
+        return values
 
     def _lower(self) -> None:
         """Make the engine from the layers, on the weights where they lie."""
@@ -370,8 +440,9 @@ class Sequential(Weights, Training, Exporting):
         assert self._input is not None
         builder = Builder(self._input)
         x = builder.input
-        for layer in self._stack:
-            builder.layer, builder.last_layer = layer.name, layer is self._stack[-1]
+        stack = self._stack
+        for layer in stack:
+            builder.layer, builder.last_layer = layer.name, layer is stack[-1]
             x = layer.emit(builder, x)
         builder.output = x
         return builder
@@ -381,18 +452,20 @@ class Sequential(Weights, Training, Exporting):
         return Engine(
             builder.plan(True), builder.plan(False), self._trainables, self._gradients, self._fixed,
             [op.get("layer") for op in builder.ops], builder.input.shape, builder.output.shape, builder.output.buffer,
+            self._exclusive,
         )  # fmt: skip
 
     def _reseed(self, seed: int) -> None:
         """Draw from the streams of another seed from now on."""
         if seed == self.seed:
             return
-        self.seed = seed
-        for layer in self._flat():
-            layer._model_seed = seed
-        if self._engine is not None:
-            self._lower()
-            if self._plan is not None:
+        with self._exclusive.laying_out():
+            self.seed = seed
+            for layer in self._flat():
+                layer._model_seed = seed
+            if self._engine is not None:
+                self._lower()
+            if self._engine is not None and self._plan is not None:
                 self._plan.remake(self)
 
     def _gradient_of(self, v: Variable) -> FloatArray:
@@ -405,7 +478,8 @@ class Sequential(Weights, Training, Exporting):
     def _refresh(self) -> None:
         """Take over changed `trainable` flags: what compile does."""
         if self._engine is not None and self._flags != self._trainable_flags():
-            self._make_engine()
+            with self._exclusive.laying_out():
+                self._make_engine()
 
     def _flat(self) -> list[Layer]:
         return [inner for layer in self._stack for inner in layer._flat()]
@@ -425,12 +499,12 @@ class Sequential(Weights, Training, Exporting):
             )
 
     def _need_built(self) -> Engine:
-        self._check_built()
-        if self._engine is None:
+        """The engine. Another thread may displace it meanwhile: what it returns is whole, and stays so."""
+        while (engine := self._engine) is None:
+            self._check_built()
             assert self._input is not None
             self._build(self._input)
-        assert self._engine is not None
-        return self._engine
+        return engine
 
     # ---------------------------------------------------------------------------------------------------------- calls
 
@@ -451,7 +525,7 @@ class Sequential(Weights, Training, Exporting):
         the batch's statistics and updates its moving ones. No weights are learned.
         """
         engine = self._engine
-        if engine is not None and training is False and (self._owner is None or self._owner_is_here()):
+        if engine is not None and training is False and not self._exclusive.trained_elsewhere:
             y = engine.call(x)
             if y is not NotImplemented:
                 return y  # type: ignore[no-any-return]
@@ -463,7 +537,8 @@ class Sequential(Weights, Training, Exporting):
         engine = self._need_built()
         if _validate.flag(training, "training"):
             return self.forward(array, training=True)[0]
-        y: FloatArray = engine.call(array)
+        y: FloatArray = np.empty((len(array), *engine.output_shape), self._dtype)
+        engine.predict(array, y)
         return y
 
     def _run_layer(
@@ -478,16 +553,24 @@ class Sequential(Weights, Training, Exporting):
         array = _data.precision(_data.inputs(x, "x", shape, layer.name), self._dtype)
         engine = None if engines is None else engines.get(id(layer))
         if engine is None:
-            builder = Builder(shape)
-            builder.last_layer = True
-            builder.output = layer.emit(builder, builder.input)
-            engine = self._engine_of(builder)
+            engine = self._engine_of_layer(layer, shape)
             if engines is not None:
                 engines[id(layer)] = engine
         if not _validate.flag(training, "training"):
             return engine.call(array)  # type: ignore[no-any-return]
         self._forwards += 1
         return engine.start_tape(array, True, self._forwards - 1, commits)[0]
+
+    def _engine_of_layer(self, layer: Layer, shape: Shape) -> Engine:
+        """An engine that runs one of the layers by itself, on the weights where they lie."""
+        with self._exclusive.laying_out():
+            if self._engine is None:
+                assert self._input is not None
+                self._build_locked(self._input)
+            builder = Builder(shape)
+            builder.last_layer = True
+            builder.output = layer.emit(builder, builder.input)
+            return self._engine_of(builder)
 
     def forward(self, x: Any, training: bool = False) -> tuple[FloatArray, Tape]:
         """The output for a batch, and a tape. `training` as in a call of the model.
@@ -573,15 +656,28 @@ class Sequential(Weights, Training, Exporting):
     # -------------------------------------------------------------------------------------------------------- copies
 
     def __getstate__(self) -> dict[str, Any]:
-        self._refuse_in_fit("copy")
-        own = ("_engine", "_building", "_lock", "_trainables", "_fixed", "_gradients", "_last_op", "_flags")
+        self._refuse_while_fitted()
+        own = ("_engine", "_exclusive", "_members", "_trainables", "_fixed", "_gradients", "_last_op", "_flags")
         return {k: v for k, v in self.__dict__.items() if k not in own} | {"_lost": self.built}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__dict__.update(kept, _engine=None, _flags=(), _building=threading.RLock(), _lock=threading.Lock())
+        self.__dict__.update(kept, _engine=None, _flags=(), _exclusive=Exclusive(kept["name"]), _members=None)
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def _unbuild_layers(flat: list[Layer]) -> Callable[[], None]:
+    """What takes back a build of layers within a model."""
+    restore = restorer([layer for layer in flat if not layer.built])
+    places = [(layer, layer._place) for layer in flat if layer.built]
+
+    def undo() -> None:
+        restore()
+        for layer, place in places:
+            layer._place = place
+
+    return undo
 
 
 def check_model(model: Any) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -134,17 +135,36 @@ def test_layers_are_copied(way):
     assert model.layers[0].kernel.any()
 
 
-def test_a_model_is_not_copied_while_it_learns():
-    model = plain()
-    x, y = data()
+def test_a_callback_copies_the_model_between_two_steps():
+    model, x, y = plain(), *data()
+    copies, seen = [], []
+
+    def take(batch, logs):
+        copies.append(copy.deepcopy(model))
+        seen.append(model.get_weights())
+
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=take)])
+    assert len(copies) > 1
+    for twin, weights in zip(copies, seen, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(twin.get_weights(), weights, strict=True))
+        twin.fit(x, y, verbose=0)  # it is no longer part of the fit that it was taken from
+
+
+def test_another_thread_does_not_copy_a_model_that_learns():
+    model, x, y = plain(), *data()
     errors = []
 
-    def attempt(batch, logs):
-        with pytest.raises(RuntimeError) as caught:
+    def attempt():
+        with pytest.raises(RuntimeError, match="another thread is training") as caught:
             copy.deepcopy(model)
-        errors.append(str(caught.value))
+        errors.append(caught)
 
-    model.fit(x, y, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=attempt)])
+    def from_elsewhere(batch, logs):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+
+    model.fit(x, y, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=from_elsewhere)])
     assert errors
     copy.deepcopy(model)
 

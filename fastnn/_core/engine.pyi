@@ -3,13 +3,14 @@ from typing import Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core.exclusive import Exclusive
 from fastnn._core.ops import KINDS as KINDS
 
 _Float: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @final
 class Layout:
-    def __init__(self, plan: dict[str, Any]) -> None: ...
+    def __init__(self, plan: dict[str, Any], training: bool, trainables: int, fixed: int) -> None: ...
     @property
     def planes(self) -> int: ...
     @property
@@ -35,7 +36,10 @@ class Engine:
         input_shape: tuple[int, ...],
         output_shape: tuple[int, ...],
         output: int,
+        exclusive: Exclusive,
     ) -> None: ...
+    @property
+    def exclusive(self) -> Exclusive: ...
     @property
     def training(self) -> Layout: ...
     @property

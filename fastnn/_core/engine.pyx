@@ -236,7 +236,8 @@ cdef class Layout:
             return False
         if op.kind == GATHER and op.index == NULL or (op.kind in (DENSE, PRELU, EMBED) and op.w < 0):
             return False
-        if op.w > (trainables if op.w_trains else fixed) - w or op.b > (trainables if op.b_trains else fixed) - b:
+        if (op.w >= 0 and op.w > (trainables if op.w_trains else fixed) - w
+                or op.b >= 0 and op.b > (trainables if op.b_trains else fixed) - b):
             return False
         if own and not 0 <= op.sized <= self.sized - own or kept and not self.has_plane(op.kept, kept):
             return False

@@ -87,19 +87,20 @@ cdef class Exclusive:
         return LayoutClaim(self)
 
     cdef int refuse(self, str what) except -1:
-        if not is_held_here(&self.hold):
+        if is_held_here(&self.hold):
             raise RuntimeError(
-                f"{what}: {self.what} of {self.name} is running in another thread; wait for it, or use a copy of the "
-                "model"
+                f"{what}: the {self.what} of {self.name} is still running, and this was called from within it, for "
+                f"example by a callback; call it before or after {self.what}, or work with a copy of it"
             )
         raise RuntimeError(
-            f"{what}: {self.what} of {self.name} is running, and this was called from within it, for example by a "
-            f"callback; call {what} after it, or use a copy of the model"
+            f"{what}: the {self.what} of {self.name} is still running in another thread; wait for it, or work with a "
+            "copy of it"
         )
 
 
 cdef class Claim:
-    """The right to work with a model alone, within a `with` block."""
+    """The right to work with a model alone, within a `with` block. One for a change also holds the layout lock, so that
+    whoever has that lock knows that nobody else is changing anything."""
 
     cdef Exclusive exclusive
     cdef str what
@@ -110,11 +111,21 @@ cdef class Claim:
         self.exclusive, self.what, self.kind = exclusive, what, kind
 
     def __enter__(self):
+        if self.kind == CHANGING:
+            layout_lock.acquire()
+        try:
+            self.enter()
+        finally:
+            if self.kind == CHANGING and not self.taken:
+                layout_lock.release()
+        return self
+
+    cdef int enter(self) except -1:
         cdef Exclusive of = self.exclusive
         while is_held(&of.hold):
             if is_held_here(&of.hold):
                 if self.kind == EVALUATING and of.kind != CHANGING:
-                    return self
+                    return 0
                 of.refuse(self.what)
             if of.kind != CHANGING:
                 of.refuse(self.what)
@@ -122,7 +133,7 @@ cdef class Claim:
                 pass
         take(&of.hold)
         self.taken, of.what, of.kind = True, self.what, self.kind
-        return self
+        return 0
 
     def __exit__(self, *error):
         self.give_back()
@@ -130,10 +141,13 @@ cdef class Claim:
     def __dealloc__(self):
         self.give_back()
 
-    cdef void give_back(self) noexcept:
+    cdef int give_back(self) except -1:
         if self.taken:
             self.taken = False
             release(&self.exclusive.hold)
+            if self.kind == CHANGING:
+                layout_lock.release()
+        return 0
 
 
 cdef class LayoutClaim:

@@ -60,7 +60,7 @@ class Change:
             given = self.layers.get(layer.name)
             if given is not None:
                 _change_layer(layer, given, twin)
-        twin._lose()
+        twin._displace()
         if self.normalize:
             twin = _with_normalization(twin, x)
         optimizer = type(model.optimizer).from_config(model.optimizer.get_config() | dict(self.optimizer))

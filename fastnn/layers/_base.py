@@ -1,8 +1,8 @@
 """The base of all layers: names, shapes and weights, and how a layer becomes ops."""
 
 import functools
+import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -16,22 +16,20 @@ from fastnn.errors import NotBuiltError
 
 Shape = tuple[int, ...]
 
-_lock = threading.Lock()
-_counts: dict[str, int] = {}
+UNSAVED = ("_arrays", "_gradients", "_model", "_alone", "_pass")  # what copies of a layer have of their own
+
+_counts: dict[str, Iterator[int]] = {}
 
 
 def automatic_name(base: str) -> str:
     """dense, dense_1, dense_2, ...: Keras's names for what was given none."""
-    with _lock:
-        number = _counts.get(base, 0)
-        _counts[base] = number + 1
+    number = next(_counts.setdefault(base, itertools.count()))  # both are one step for other threads
     return f"{base}_{number}" if number else base
 
 
 def clear_names() -> None:
     """Begin the numbers of automatic names anew."""
-    with _lock:
-        _counts.clear()
+    _counts.clear()
 
 
 def _builds_once(build: Callable[..., None]) -> Callable[..., None]:
@@ -440,7 +438,7 @@ class Layer:
         return cls(**config)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {k: v for k, v in self.__dict__.items() if k not in ("_arrays", "_gradients", "_model", "_alone")}
+        kept = {k: v for k, v in self.__dict__.items() if k not in UNSAVED}
         return kept | {"_pairs": [(v.array, v) for v in self._variables]}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
@@ -485,8 +483,9 @@ def restorer(layers: Sequence[Layer]) -> Callable[[], None]:
 
     def restore() -> None:
         for layer, values in before:
-            vars(layer).clear()
-            vars(layer).update(values)
+            vars(layer).update(values)  # first, so that no other thread finds an attribute missing
+            for name in vars(layer).keys() - values.keys():
+                del vars(layer)[name]
         for items, contents in lists:
             items[:] = contents
 

@@ -271,7 +271,7 @@ class BasePerceptron(NetworkHolder):
             self._best_weights = network.get_weights()
         samples = Samples(network, data.x, data.y, data.weights, size)
         descent = Descent(network, objective, samples, self.alpha, self._made.share)
-        with network._alone("fit"):
+        with network._exclusive.training("fit"):
             network.stop_training = False
             calls = self._callbacks(network, 1 if incremental else self.max_iter, -(-n // size))
             try:
@@ -435,7 +435,7 @@ class BasePerceptron(NetworkHolder):
         samples = Samples(network, data.x, data.y, data.weights, min(_minimise.ROWS, data.x.shape[0]))
         cost = _minimise.Cost(network, objective, samples, self.alpha)
         heard = _print_iteration if self.verbose else None
-        with network._alone("fit"):
+        with network._exclusive.training("fit"):
             ending = _minimise.minimise(cost, self.max_iter, self.max_fun, self.tol, heard)
         self.n_iter_, self.loss_ = ending.iterations, ending.loss
         if not ending.converged:
