@@ -71,7 +71,7 @@ class Compiling:
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that compile was given or made. It can be replaced, but not while the model is being trained."""
+        """The optimizer that compile was given or made. It can be replaced, but not while the model is trained."""
         return self._optimizer
 
     @optimizer.setter

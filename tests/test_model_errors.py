@@ -382,7 +382,7 @@ def test_fit_within_its_own_callback():
 
     def again(epoch, logs):
         for call in (fit, lambda m, x, y: m.train_on_batch(x, y), lambda m, x, y: m.gradients(x, y)):
-            with pytest.raises(RuntimeError, match="the fit of .* is still running") as error:
+            with pytest.raises(RuntimeError, match=r"the fit of .* is still running") as error:
                 call(model, x, y)
             caught.append(error)
         for change in (lambda: model.add(layers.Dense(2)), model.pop, lambda: model.compile("sgd", "mae")):

@@ -396,10 +396,8 @@ cdef class Engine:
         layer = self.layers[index]
         x = self.value_array(run, op.input, False, layer._op_input_shape).copy()
         target = self.value_array(run, op.output, False, layer._op_output_shape)
-        layer._pass = <uintptr_t>run
-        y = layer._run_forward(x, bool(run.training), target.shape)
-        layer._pass = <uintptr_t>run    # whatever forward has called
-        target[...] = y
+        layer._pass = <uintptr_t>run    # backward goes by the last pass forward: see whether it was this one
+        target[...] = layer._run_forward(x, bool(run.training), target.shape)
         return 0
 
     cdef int python_backward(self, Run *run, int index) except -1:
