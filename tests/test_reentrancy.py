@@ -1,9 +1,11 @@
-"""A model that is called from within its own fit, evaluate or predict: it works on state of its own, or says why not."""
+"""A model called from within its own fit, evaluate or predict works on state of its own, or says why not."""
 
 import copy
+import functools
 import gc
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -256,14 +258,23 @@ def test_a_call_within_a_part_in_python_is_harmless_or_refused(part, name, with_
             outcomes.append(str(error))
 
     made.disturb = disturb
-    try:
-        fitted(model)
-    except RuntimeError as error:  # a layer that went forward with another batch since
-        assert part == "layer"
-        assert "has gone forward with another batch" in str(error)
+    if part == "layer" and name in {
+        "evaluate",
+        "evaluate a stream",
+        "test_on_batch",
+        "predict",
+        "call",
+        "a layer",
+        "forward",
+    }:
+        before = model.get_weights()
+        with pytest.raises(RuntimeError, match="has gone forward with another batch"):
+            fitted(model)
+        assert same(model.get_weights(), before)
         made.disturb = None
         fitted(model)
         return
+    fitted(model)
     assert outcomes
     if name in refused(model):
         assert all("is still running" in outcome for outcome in outcomes)
@@ -339,6 +350,15 @@ def test_a_tape_whose_gradient_calls_it_again():
 # ------------------------------------------------------------------------------------------------- arrays that change
 
 
+def outcome(call, refusal):
+    """Call, and let a ValueError pass whose message matches `refusal`."""
+    try:
+        call()
+    except ValueError as error:
+        if not re.search(refusal, str(error)):
+            raise
+
+
 def table(dtype="float32"):
     model = Sequential([layers.Input((3,)), layers.Embedding(10, 4), layers.Flatten(), layers.Dense(1)], seed=0)
     model.compile("sgd", "mse")
@@ -377,10 +397,7 @@ def test_samples_that_another_thread_changes_do_not_reach_outside(wrong):
                 lambda: model.predict(x, verbose=0),
                 lambda: model.forward(x)[1].backward(y),
             ):
-                try:
-                    call()
-                except ValueError as error:
-                    assert "input_dim" in str(error) or "x:" in str(error)
+                outcome(call, "input_dim|x:")
     finally:
         done.set()
         writer.join()
@@ -406,10 +423,7 @@ def test_labels_that_another_thread_changes_do_not_reach_outside():
                 lambda: model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0),
                 lambda: model.train_on_batch(x, y),
             ):
-                try:
-                    call()
-                except ValueError as error:
-                    assert "y" in str(error)
+                outcome(call, "y: expected|y:")
     finally:
         done.set()
         writer.join()
@@ -513,21 +527,21 @@ def interrupted(call, at):
 def test_an_exception_at_any_bytecode_leaves_a_model_that_works(name):
     x, y = data(16)
     rng = np.random.default_rng(len(name))
+    act = {
+        "fit": lambda model: model.fit(x, y, verbose=0),
+        "evaluate": lambda model: model.evaluate(x, y, verbose=0),
+        "train_on_batch": lambda model: model.train_on_batch(x, y),
+        "gradients": lambda model: model.gradients(x, y),
+        "compile": lambda model: model.compile("adam", "mse"),
+        "add": lambda model: model.add(layers.Dense(1)),
+        "build": lambda model: Sequential([model.layers[0]]).build((None, 6)),
+    }[name]
     at, reached = 1, True
     while reached:
         model = network()
-        act = {
-            "fit": lambda: model.fit(x, y, verbose=0),
-            "evaluate": lambda: model.evaluate(x, y, verbose=0),
-            "train_on_batch": lambda: model.train_on_batch(x, y),
-            "gradients": lambda: model.gradients(x, y),
-            "compile": lambda: model.compile("adam", "mse"),
-            "add": lambda: model.add(layers.Dense(1)),
-            "build": lambda: Sequential([model.layers[0]]).build((None, 6)),
-        }[name]
         if name == "train_on_batch":
             model.train_on_batch(x, y)  # the second goes another way
-        reached = interrupted(act, at)
+        reached = interrupted(functools.partial(act, model), at)
         model(x)
         model.compile("sgd", "mse")
         model.fit(x, y, verbose=0)

@@ -280,10 +280,12 @@ cdef class Batches:
         self.order, self.rows = None, NULL
         if order is None:
             return
+        cdef const int64_t *numbers
         rows = np.ascontiguousarray(order, np.int64)
-        if cnp.PyArray_SIZE(rows) != self.n or not are_in_range(<const int64_t *>cnp.PyArray_DATA(rows), self.n, self.n):
+        numbers = <const int64_t *>cnp.PyArray_DATA(rows)
+        if cnp.PyArray_SIZE(rows) != self.n or not are_in_range(numbers, self.n, self.n):
             raise ValueError(f"order: expected {self.n} numbers of samples, 0 .. {self.n - 1}")
-        self.order, self.rows = rows, <const int64_t *>cnp.PyArray_DATA(rows)
+        self.order, self.rows = rows, numbers
 
     cdef bint has_labels(self, int64_t classes, bint ignores, int32_t ignored) noexcept:
         """Whether y is int32 class numbers 0 .. classes - 1, or `ignored` where that may be."""

@@ -274,7 +274,8 @@ cdef class Engine:
     """
 
     def __cinit__(self, training, inference, cnp.ndarray trainables not None, cnp.ndarray gradients not None,
-                  cnp.ndarray fixed not None, layers, input_shape, output_shape, int output, Exclusive exclusive not None):
+                  cnp.ndarray fixed not None, layers, input_shape, output_shape, int output,
+                  Exclusive exclusive not None):
         self.trainables, self.gradients, self.fixed = trainables, gradients, fixed
         self.wide = trainables.dtype == np.float64
         for array in (trainables, gradients, fixed):
@@ -305,7 +306,7 @@ cdef class Engine:
             self.check_ends(layout)
 
     cdef int check_ends(self, Layout layout) except -1:
-        """Refuse a program whose ends are not of the given shapes, or that leaves an op to a layer which is not there."""
+        """Refuse a program whose ends have other shapes, or that leaves an op to a layer which is not there."""
         cdef ptrdiff_t i
         if (not 0 <= self.output < layout.buffer_count or layout.buffers[0].size != self.input_size
                 or layout.buffers[self.output].size != self.output_size):
@@ -461,8 +462,8 @@ cdef class Engine:
         if (not self.takes(out, self.output_axes, self.output_dims) or not cnp.PyArray_ISWRITEABLE(out)
                 or cnp.PyArray_DIM(out, 0) != cnp.PyArray_DIM(x, 0)):
             raise ValueError(
-                f"out: expected {cnp.PyArray_DIM(x, 0)} writable, C-contiguous samples of shape {self.output_shape} and "
-                f"{self.trainables.dtype}, got {(<object>out).dtype} of shape {(<object>out).shape}"
+                f"out: expected {cnp.PyArray_DIM(x, 0)} writable, C-contiguous samples of shape {self.output_shape} "
+                f"and {self.trainables.dtype}, got {(<object>out).dtype} of shape {(<object>out).shape}"
             )
         self.run_inference(x, out)
 
@@ -577,7 +578,7 @@ cdef class Tape:
             raise ValueError(
                 f"dy: expected the shape of the output, {target.shape}, got {(<object>dy).shape}"
             )
-        dy = dy.astype(target.dtype, copy=False)  # this may run Python code: only then see whether the tape is still whole
+        dy = dy.astype(target.dtype, copy=False)  # this may run Python code, which may use the tape: look only then
         if self.spent:
             raise RuntimeError("backward: this tape was gone back already; make another by model.forward(x)")
         if engine.exclusive.stepping or engine.exclusive.trained_elsewhere:

@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
-from fastnn._core.exclusive cimport Hold, is_held, is_held_here, release, take
+from fastnn._core.exclusive cimport is_held, is_held_here, release, take
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward, value_of
 from fastnn._core.losses cimport FNN_LOSSES
@@ -196,7 +196,8 @@ cdef class Trainer:
         cdef const Op *ops = self.engine.training.ops
         cdef ptrdiff_t bytes = rows * batches.x_table.size * (8 if self.engine.wide else 4)
         return (bytes >= FETCHED_BY_ALL and not lies_ready(&batches.x_table, batches.rows)
-                and not self.job.copies and not self.in_python and not self.long_steps and rows * self.later_work <= LATER_WORK
+                and not self.job.copies and not self.in_python and not self.long_steps
+                and rows * self.later_work <= LATER_WORK
                 and self.job.ops > self.job.fused and ops[0].kind == DENSE and ops[0].input == 0)
 
     cdef int make_room(self, ptrdiff_t rows, ptrdiff_t truth, ptrdiff_t weights, ptrdiff_t spare) except -1:
@@ -232,7 +233,6 @@ cdef class Trainer:
     cdef int check(self, Batches b) except -1:
         """Refuse samples that are not as the ops, the loss and the metrics read them."""
         cdef const Objective *o = &self.job.objective
-        cdef ptrdiff_t size = 8 if self.engine.wide else 4
         if b.dtype.num != (<int>cnp.NPY_FLOAT64 if self.engine.wide else <int>cnp.NPY_FLOAT32):
             raise ValueError(f"batches: they are made for {b.dtype}, and the model computes in another precision")
         if b.x_table.size != self.engine.input_size:
@@ -244,7 +244,8 @@ cdef class Trainer:
         if self.layout == c"L":
             if b.y_table.size != o.rows or not b.has_labels(o.d, o.ignores, o.ignored):
                 raise ValueError(f"y: expected {o.rows} int32 class numbers a sample, 0 .. {o.d - 1}")
-        elif b.y is not None and (b.y.dtype != b.dtype or b.y_table.size != o.rows * (1 if self.layout == c"P" else o.d)):
+        elif b.y is not None and (
+                b.y.dtype != b.dtype or b.y_table.size != o.rows * (1 if self.layout == c"P" else o.d)):
             raise ValueError(f"y: expected {b.dtype} as the loss reads it, got {b.y.dtype} of shape {b.y.shape}")
         if b.weights is not None and (b.weights.dtype != np.float64 or b.w_table.size != o.rows):
             raise ValueError(f"weights: expected {o.rows} float64 a sample, got shape {b.weights.shape}")
