@@ -59,8 +59,8 @@ class Evaluating(Compiling):
             steps = _validate.integer(steps, "steps", minimum=1)
         if x is None:
             raise TypeError("x: expected samples, got None")
-        plan = self._plan_for_evaluation()
-        with self._exclusive.evaluating("evaluate"):
+        with self._exclusive.evaluating("evaluate") as nested:
+            plan, stopping = self._plan_for_evaluation(nested), self.stop_evaluating
             calls = self._calls(callbacks, verbose)
             if gives_batches(x):
                 refuse_with_stream(y=y, sample_weight=sample_weight, batch_size=batch_size)
@@ -70,6 +70,8 @@ class Evaluating(Compiling):
             try:
                 logs = self._test(source, steps, calls, Progress(verbose), plan)
             finally:
+                if nested:
+                    self.stop_evaluating = stopping
                 if isinstance(source, Stream):
                     source.close()
         return returned(logs, return_dict)
@@ -80,10 +82,10 @@ class Evaluating(Compiling):
             return callbacks
         return CallbackList(callbacks, model=self, verbose=verbose)
 
-    def _plan_for_evaluation(self) -> Plan:
-        """The plan; where this is called within a fit or an evaluation of this model, one with sums of its own."""
+    def _plan_for_evaluation(self, nested: bool) -> Plan:
+        """The plan; within a fit or an evaluation of this model, one with sums of its own."""
         plan = self._need_compiled()
-        return plan.apart() if self._exclusive.held_here else plan
+        return plan.apart() if nested else plan
 
     def _test(
         self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None, plan: Plan
@@ -144,8 +146,8 @@ class Evaluating(Compiling):
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
-        plan = self._plan_for_evaluation()
-        with self._exclusive.evaluating("test_on_batch"):
+        with self._exclusive.evaluating("test_on_batch") as nested:
+            plan = self._plan_for_evaluation(nested)
             batches = self._one_batch(x, y, sample_weight, plan=plan)
             plan.reset(testing=True)
             tester = plan.trainer(testing=True)

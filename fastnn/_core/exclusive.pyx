@@ -75,7 +75,8 @@ cdef class Exclusive:
         return Claim(self, what, TRAINING)
 
     def evaluating(self, str what not None) -> Claim:
-        """A claim for a call that changes metrics. Within a call of the same thread it claims nothing."""
+        """A claim for a call that changes metrics. Within a call of the same thread it claims nothing, and is True:
+        `with exclusive.evaluating("evaluate") as nested:`"""
         return Claim(self, what, EVALUATING)
 
     def changing(self, str what not None) -> Claim:
@@ -118,7 +119,7 @@ cdef class Claim:
         finally:
             if self.kind == CHANGING and not self.taken:
                 layout_lock.release()
-        return self
+        return not self.taken
 
     cdef int enter(self) except -1:
         cdef Exclusive of = self.exclusive
