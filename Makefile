@@ -20,7 +20,7 @@ BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES = setup.py pyproject.toml $(shell find fastnn csrc -not -path '*/build/*' -not -path '*/tests/*' \
-    \( -name '*.py' -o -name '*.p[xy]*' -o -name '*.[ch]' -o -name '*.def' -o -name '*.mk' \))
+    \( -name '*.py' -o -name '*.p[xy]*' -o -name '*.[ch]' -o -name '*.def' -o -name '*.mk' -o -name '*.npz' \))
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,10 +39,17 @@ $(STAMPS)/%: requirements/%.txt $(STAMPS)/venv
 	@touch $@
 $(STAMPS)/check: requirements/docs.txt
 
-# The package, built in place (build/ holds what need not be compiled again) and installed
+# Their modules are compiled to bytecode when they are first imported: most of them never are
+$(STAMPS)/build: PIP += --no-compile
+
+# The package, built and installed. pip would hide how far it is. build/ keeps what need not be compiled again.
+# $(CLEAN_BUILD): all but the extensions, as a module that is no longer there would otherwise be installed
+CLEAN_BUILD = rm -rf build/bdist* build/wheel; find build/lib* -type f ! -name '*.so' ! -name '*.pyd' -delete 2> /dev/null || true
 $(STAMPS)/package: $(SOURCES) $(STAMPS)/build
-	@rm -rf build/lib* build/bdist*
-	$(PIP) --no-build-isolation --no-deps --force-reinstall .
+	@$(CLEAN_BUILD)
+	@$(BIN)/python -c 'from setuptools import build_meta; \
+	    build_meta.build_wheel("build/wheel", {"--global-option": ["--quiet"]})'
+	$(PIP) --no-deps --force-reinstall build/wheel/*.whl
 	@touch $@
 
 # PYTHONSAFEPATH: what a test starts must not find the source folder either

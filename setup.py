@@ -9,20 +9,30 @@ import os
 import platform
 import re
 import sys
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 CSRC = Path("csrc")
 CORE = Path("fastnn/_core")
 HELPERS = sorted(str(p) for pattern in ("*.c", "*.h", "*.def", "*.mk") for p in CSRC.glob(pattern))
+# An extension that is older than one of these is built again; the one that links csrc also if a C source is newer
+HEADERS = ["setup.py", *(path for path in HELPERS if not path.endswith(".c"))]
 # Behind all others, so that they win. Python's own flags ask for debugging information, which multiplies size and build
-# time by several; FASTNN_CFLAGS can ask for it again, and for sanitizers.
-EXTRA_FLAGS = ["-g0", *os.environ.get("FASTNN_CFLAGS", "").split()]
+# time by several, and for warnings, which cost 5 % of the time and which csrc/Makefile shows. FASTNN_CFLAGS can ask for
+# both again, and for sanitizers.
+EXTRA_FLAGS = ["-g0", "-w", *os.environ.get("FASTNN_CFLAGS", "").split()]
+# What changes the compiled code without changing a file
+ENVIRONMENT = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "FASTNN_CFLAGS", "LDFLAGS")
+KERNELS = "fastnn._core.kernels"  # which links the helpers
 # What Cython needs for typed views of arrays: a module that the others share, which is 40 KB less in each of them
 VIEWS = "fastnn._core._views"
 FAMILIES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -55,68 +65,123 @@ def for_compiler(flags: list[str]) -> list[str]:
     return [f"/clang:{flag}" for flag in flags] if sys.platform == "win32" else flags
 
 
+Job = tuple[str, Callable[[], list[str]]]  # what it compiles, and the function that does it and returns the objects
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(jobs: list[Job]) -> list[list[str]]:
+    """Begin the jobs in this order, on all cores, and return their objects. After a failure no other job begins."""
+    with ThreadPoolExecutor(cores()) as pool:
+
+        def run(number: int, name: str, job: Callable[[], list[str]]) -> list[str]:
+            print(f"[{number:2}/{len(jobs)}] {name}", flush=True)
+            return job()
+
+        futures = [pool.submit(run, i, *job) for i, job in enumerate(jobs, 1)]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 class BuildExt(build_ext):
-    """build_ext that compiles csrc for every instruction set and links it into the one extension that owns it."""
+    """build_ext on all cores, which compiles csrc for every instruction set into the one extension that owns it."""
 
     def build_extensions(self) -> None:
+        begin = time.monotonic()
         if self.compiler.compiler_type == "msvc":  # its own compiler knows neither the flags nor the vector types
             self.compiler.initialize()
             self.compiler.cc = "clang-cl.exe"
-        super().build_extensions()
+        flags = Path(self.build_temp) / ("flags-in-place" if self.inplace else "flags")
+        values = repr([os.environ.get(name) for name in ENVIRONMENT])
+        self.force = self.force or not flags.exists() or flags.read_text() != values
 
-    def build_extension(self, ext: Extension) -> None:
-        if ext.name == "fastnn._core.kernels":
-            ext.extra_objects = self.compile_helpers()
-        super().build_extension(ext)
+        self.translate()
+        stale = [ext for ext in self.extensions if self.is_stale(ext)]
+        kernels = next((ext for ext in stale if ext.name == KERNELS), None)
+        # The longest jobs begin first, so that no core is idle at the end
+        jobs = [] if kernels is None else list(self.helpers())
+        helpers = len(jobs)
+        for ext in sorted(stale, key=lambda ext: -os.path.getsize(ext.sources[0])):
+            if ext is not kernels:
+                jobs.append((ext.name, lambda ext=ext: self.build_extension(ext) or []))
+        done = run_all(jobs)
+        if kernels is not None:
+            kernels.extra_objects = [path for paths in done[:helpers] for path in paths]
+            self.build_extension(kernels)
+        if stale:
+            print(f"compiled and linked {len(stale)} extensions in {time.monotonic() - begin:.0f} s", flush=True)
+        flags.parent.mkdir(parents=True, exist_ok=True)
+        flags.write_text(values)
 
-    def compile_helpers(self) -> list[str]:
+    def translate(self) -> None:
+        """From Cython to C: here, and not for each command of setup.py, of which pip runs three."""
+        print(f"translating {len(self.extensions)} Cython modules to C, where they changed", flush=True)
+        translated = cythonize(
+            [Extension(ext.name, ext.sources) for ext in self.extensions],
+            build_dir="build/cython",
+            shared_utility_qualified_name=VIEWS,
+            compiler_directives=DIRECTIVES,
+            annotate=bool(os.environ.get("FASTNN_ANNOTATE")),
+            nthreads=cores() if cores() > 1 else 0,
+            quiet=True,
+        )
+        sources = {ext.name: ext.sources for ext in translated}
+        for ext in self.extensions:
+            ext.sources = sources[ext.name]
+
+    def is_stale(self, ext: Extension) -> bool:
+        return self.force or newer_group([*ext.sources, *ext.depends], self.get_ext_fullpath(ext.name), "newer")
+
+    def helpers(self) -> Iterable[Job]:
+        """The jobs that compile csrc."""
         flags = isa_flags()
         isas = flags[f"ISAS_{target_family()}"]
         have = [(f"FNN_HAVE_{isa}", "1") for isa in isas]
-        jobs = [(CSRC / f"{name}.c", "common", have, []) for name in ("threads", "cores", "random", "dispatch")]
-        for isa in isas:
-            for double in "01":
-                macros = [("FNN_ISA", isa), ("FNN_DOUBLE", double)]
-                jobs.append((CSRC / "kernels.c", f"{isa}{double}", macros, flags[f"CFLAGS_{isa}"]))
 
-        def compile_one(job: tuple[Path, str, list[tuple[str, str]], list[str]]) -> list[str]:
-            source, folder, macros, extra = job
+        def compile_one(source: str, folder: str, macros: list[tuple[str, str]], extra: list[str]) -> list[str]:
             return self.compiler.compile(
-                [str(source)],
+                [str(CSRC / source)],
                 output_dir=str(Path(self.build_temp) / folder),  # the same name from each job: a folder apiece
                 macros=macros,
                 include_dirs=[str(CSRC)],
                 extra_postargs=for_compiler([*flags["CFLAGS_all"], *extra, *EXTRA_FLAGS]),
             )
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return [path for paths in pool.map(compile_one, jobs) for path in paths]
+        for isa in isas:
+            for double, precision in enumerate(("float32", "float64")):
+                macros = [("FNN_ISA", isa), ("FNN_DOUBLE", str(double))]
+                job = partial(compile_one, "kernels.c", f"{isa}{double}", macros, flags[f"CFLAGS_{isa}"])
+                yield f"csrc/kernels.c, {isa}, {precision}", job
+        for name in ("threads", "cores", "random", "dispatch"):
+            yield f"csrc/{name}.c", partial(compile_one, f"{name}.c", "common", have, [])
 
 
 def extension(name: str, source: str) -> Extension:
+    flags = [flag for flag in isa_flags()["CFLAGS_all"] if not flag.startswith("-W")]
+    if name == VIEWS:  # no loops
+        flags.append("-O2")
     return Extension(
         name,
         [source],
         include_dirs=[str(CSRC), numpy.get_include()],
-        depends=HELPERS,
+        depends=[*HEADERS, *HELPERS] if name == KERNELS else HEADERS,
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_USE_MODULE_STATE", "0")],
-        extra_compile_args=for_compiler(
-            [f for f in isa_flags()["CFLAGS_all"] if not f.startswith("-W")] + ["-Wno-unused-function", *EXTRA_FLAGS]
-        ),
+        extra_compile_args=for_compiler([*flags, *EXTRA_FLAGS]),
         extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
     )
 
 
-setup(
-    ext_modules=cythonize(
-        [
+if __name__ == "__main__":  # not so in the processes in which Cython works
+    setup(
+        ext_modules=[
             *(extension(f"fastnn._core.{path.stem}", str(path)) for path in sorted(CORE.glob("*.pyx"))),
             extension(VIEWS, f"{CORE}/_views.c"),  # which cythonize writes
         ],
-        build_dir="build/cython",
-        shared_utility_qualified_name=VIEWS,
-        compiler_directives=DIRECTIVES,
-        annotate=bool(os.environ.get("FASTNN_ANNOTATE")),
-    ),
-    cmdclass={"build_ext": BuildExt},
-)
+        cmdclass={"build_ext": BuildExt},
+    )

@@ -23,9 +23,9 @@ def network():
     return model
 
 
-def race(x, y, held):
-    """Seconds for the same steps from the same weights, of fastnn and of NumPy, the least of three turns; and how many
-    samples held out both give the same answer for."""
+def race(x, y, held, labels):
+    """The same steps from the same weights by fastnn and by NumPy: the seconds of each, the least of three turns; the
+    accuracy of each on digits held out; and the share of these for which both give the same answer."""
     seconds = []
     for _ in range(3):
         fast, plain = network(), Network(network().get_weights(), RATE)
@@ -34,20 +34,21 @@ def race(x, y, held):
         middle = time.perf_counter()
         plain.fit(x, y, BATCH, EPOCHS)
         seconds.append((middle - begin, time.perf_counter() - middle))
-    ours, theirs = np.min(seconds, axis=0)
-    return ours, theirs, np.mean(fast.predict(held, verbose=0).argmax(axis=1) == plain.predict(held))
+    ours, theirs = fast.predict(held, verbose=0).argmax(axis=1), plain.predict(held)
+    return np.min(seconds, axis=0), (np.mean(ours == labels), np.mean(theirs == labels)), np.mean(ours == theirs)
 
 
-def report(x, y, held):
-    ours, theirs, alike = race(x, y, held)
+def report(x, y, held, labels):
+    (ours, theirs), accuracies, alike = race(x, y, held, labels)
     print(f"the same {EPOCHS * -(-len(x) // BATCH)} steps, from the same weights, in the same order:")
-    print(f"  fastnn {ours:7.3f} s")
-    print(f"  NumPy  {theirs:7.3f} s, {theirs / ours:.1f} times as long; same answers: {alike:.1%}")
+    print(f"  fastnn {ours:7.3f} s, accuracy {accuracies[0]:.1%}")
+    print(f"  NumPy  {theirs:7.3f} s, accuracy {accuracies[1]:.1%}; {theirs / ours:.1f} times as long")
+    print(f"same answers: {alike:.1%}")
 
 
 def main():
     x, y = datasets.make_digits(1797, size=8)
-    report(x[:1400], y[:1400], x[1400:])
+    report(x[:1400], y[:1400], x[1400:], y[1400:])
 
 
 if __name__ == "__main__":

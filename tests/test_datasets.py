@@ -116,6 +116,23 @@ def test_digits_move_turn_and_have_noise():
     assert noisy.std(axis=0).mean() > clean.std(axis=0).mean()
 
 
+def test_handwritten_digits_are_scikit_learns():
+    theirs, labels = optional("sklearn.datasets").load_digits(return_X_y=True)
+    x, y = datasets.load_digits()
+    assert (x.dtype, y.dtype) == (np.float32, np.int64)
+    np.testing.assert_array_equal(x * 16, theirs)
+    np.testing.assert_array_equal(y, labels)
+
+
+def test_handwritten_digits_are_new_arrays():
+    """Whoever changes them in place does not change those of the next call."""
+    x, y = datasets.load_digits()
+    before = x.copy(), y.copy()
+    x[:], y[:] = -1, -1
+    for array, expected in zip(datasets.load_digits(), before, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
 def test_digits_can_be_learned():
     """Not by chance, and from another draw: the classes are what they seem."""
     x, y = datasets.make_digits(1500, seed=1)

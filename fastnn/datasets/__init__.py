@@ -1,7 +1,8 @@
-"""Small data sets that are drawn, not downloaded: for trying things out, for teaching and for tests.
+"""Small data sets for examples, teaching and tests. Nothing is downloaded.
 
-Each takes its size and a seed; the same seed gives the same arrays. x is float32, y holds class numbers (int64), both
-in a random order.
+`load_digits` loads handwritten digits, which are part of the package. The other functions draw their data: each takes
+its size and a seed, and the same seed gives the same arrays. x is float32, y holds class numbers (int64); what is drawn
+comes in a random order.
 
 >>> x, y = moons(100, seed=0)
 >>> x.shape, x.dtype.name, sorted(set(y.tolist()))
@@ -9,6 +10,7 @@ in a random order.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from fastnn import _validate
 
-__all__ = ["blobs", "circles", "make_digits", "moons", "spirals", "xor"]
+__all__ = ["blobs", "circles", "load_digits", "make_digits", "moons", "spirals", "xor"]
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -210,6 +212,40 @@ def blobs(
 
 
 # --------------------------------------------------------------------------------------------------------------- digits
+
+
+def load_digits() -> tuple[Floats, Labels]:
+    """1,797 handwritten digits, 0 to 9, of 8 by 8 pixels: the ones that scikit-learn ships, in the same order.
+
+    They are the test set of "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak, UCI Machine
+    Learning Repository, 1998, doi:10.24432/C50P49, licence CC BY 4.0. 13 people wrote them, and each writer's digits
+    follow each other: to split the set at random, shuffle it first.
+
+    Returns
+    -------
+    x : ndarray of float32, shape (1797, 64)
+        The rows of the pictures, one after the other: 0 is paper, 1 is ink, in steps of 1/16.
+    y : ndarray of int64, shape (1797,)
+
+    Examples
+    --------
+    >>> x, y = load_digits()
+    >>> x.shape, y[:12].tolist()
+    ((1797, 64), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
+    >>> for row in x[0].reshape(8, 8):
+    ...     print("".join(" .:-=+*#@"[int(8 * pixel)] * 2 for pixel in row).rstrip())
+        ::**==
+        **##++##::
+      ..##..  ++==
+      ::**    ====
+      ::==    ====
+      ::++    **--
+      ..##::++**
+        --**++
+    """
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
+        return file["pixels"].astype(np.float32) / np.float32(16), file["labels"].astype(np.int64)
+
 
 # A stroke is a line through points, or (x, y, a, b, from, to): an arc of the ellipse around (x, y) with half axes a and
 # b, from an angle to another in degrees, 0 to the right and 90 upwards. The digits lie in 0..1, y upwards.
