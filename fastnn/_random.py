@@ -1,8 +1,8 @@
 """Where seeds come from when none was given, and the NumPy face of the generator."""
 
+import itertools
 import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ __all__ = ["fill", "new_seed", "normal", "permutation", "seed_of", "set_seed", "
 LARGEST_SEED = 2**64 - 1
 _SEEDS = 0x5EED  # the stream that the seeds of unseeded things are drawn from
 
-_lock = threading.Lock()
-_root: int | None = None
-_drawn = 0
+_drawn_from: tuple[int, Iterator[int]] | None = None  # the seed, and the numbers of its stream; None: entropy
 
 
 def set_seed(seed: int | None) -> None:
@@ -44,10 +42,8 @@ def set_seed(seed: int | None) -> None:
     False
     >>> fastnn.set_seed(None)
     """
-    global _root, _drawn
-    root = None if seed is None else seed_of(seed)
-    with _lock:
-        _root, _drawn = root, 0
+    global _drawn_from
+    _drawn_from = None if seed is None else (seed_of(seed), itertools.count())
 
 
 def seed_of(seed: Any, name: str = "seed") -> int:
@@ -57,13 +53,11 @@ def seed_of(seed: Any, name: str = "seed") -> int:
 
 def new_seed() -> int:
     """A seed for something that was given none: the next of the process's stream after set_seed, else entropy."""
-    global _drawn
-    with _lock:
-        if _root is None:
-            return int.from_bytes(os.urandom(8), "little") >> 1
-        words = np.empty(2, np.uint32)
-        _core.words(_root, _SEEDS, 2 * _drawn, words)
-        _drawn += 1
+    if _drawn_from is None:
+        return int.from_bytes(os.urandom(8), "little") >> 1
+    root, numbers = _drawn_from
+    words = np.empty(2, np.uint32)
+    _core.words(root, _SEEDS, 2 * next(numbers), words)
     return int(words[0]) << 31 | int(words[1]) >> 1  # 63 bits, so that a seed fits in an int64 too
 
 

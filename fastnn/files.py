@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "load_tensors", "save", "save_tensors"]
 
-MOST_HEADER = 1 << 20  # bytes
+MOST_HEADER = 1 << 24  # bytes: some twenty thousand layers
 MOST_TENSORS = 10_000
 MOST_AXES = 8
 VERSION = "1"

@@ -252,8 +252,8 @@ cdef class Batches:
     def __cinit__(self, cnp.ndarray x not None, y, weights, ptrdiff_t size, dtype):
         if size < 1:
             raise ValueError(f"size: expected at least 1 sample a batch, got {size}")
-        if x.ndim == 0 or not (x.flags.aligned and (len(x) == 0 or x[0].flags.c_contiguous)):
-            raise ValueError("x: expected samples along the first axis, each of them contiguous")
+        if x.ndim == 0 or not (x.dtype.isnative and x.dtype.name in SOURCES and x.flags.aligned and (len(x) == 0 or x[0].flags.c_contiguous)):
+            raise ValueError("x: expected plain numbers, samples along the first axis, each of them contiguous")
         self.x, self.y, self.weights, self.size = x, y, weights, size
         self.n, self.dtype = x.shape[0], np.dtype(dtype)
         self.held = weakref.ref(x)  # NumPy resizes no array that has one: not even x.resize(..., refcheck=False)
@@ -270,7 +270,7 @@ cdef class Batches:
 
     cdef int check(self, array, str name) except -1:
         if not (isinstance(array, np.ndarray) and array.ndim and len(array) == self.n
-                and array.flags.c_contiguous and array.flags.aligned):
+                and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
             raise ValueError(f"{name}: expected a C-contiguous array of {self.n} samples")
         return 0
 

@@ -25,7 +25,7 @@ cdef class Workspace:
 cdef class Engine:
     cdef readonly Layout training, inference
     cdef readonly cnp.ndarray trainables, fixed, gradients
-    cdef readonly list layers                 # of each op: the layer that runs it in Python, or None
+    cdef readonly tuple layers                # of each op: the layer that runs it in Python, or None
     cdef readonly tuple input_shape, output_shape
     cdef readonly bint wide, has_python
     cdef bint keeps_input                     # batches are copied even where they lie as they are wanted

@@ -57,6 +57,8 @@ cdef enum:
     IDLE_WORKSPACES = 16      # kept of each kind
     MAX_AXES = 30             # of a sample: NumPy's arrays have up to 64, and these structs room for 32
 
+cdef ptrdiff_t MAX_BYTES = <ptrdiff_t>1 << 60  # of a workspace: more is refused before it is computed
+
 
 cdef int failed(int status) except -1:
     """Raise what a Status means; other numbers pass."""
@@ -249,8 +251,12 @@ cdef class Layout:
 cdef class Workspace:
     """Memory for one pass of up to `capacity` samples, and for as many again of `spare` elements."""
 
-    def __cinit__(self, Layout layout, ptrdiff_t rows, ptrdiff_t itemsize, ptrdiff_t spare=0):
+    def __cinit__(self, Layout layout not None, ptrdiff_t rows, ptrdiff_t itemsize, ptrdiff_t spare=0):
         cdef ptrdiff_t own
+        if itemsize not in (4, 8) or min(rows, spare) < 0:
+            raise ValueError(f"rows, itemsize, spare: expected sizes, got {rows}, {itemsize}, {spare}")
+        if rows > MAX_BYTES // itemsize // (max(layout.planes, spare) + 1) - ROUNDED:
+            raise MemoryError(f"no memory for a batch of {rows} samples; take a smaller batch_size")
         self.capacity = (rows + ROUNDED - 1) // ROUNDED * ROUNDED
         own = ((layout.planes * self.capacity + layout.sized) * itemsize + LINE - 1) // LINE * LINE
         self.bytes = own + spare * self.capacity * itemsize
@@ -285,7 +291,7 @@ cdef class Engine:
             raise ValueError(f"gradients: expected {trainables.size}, got {gradients.size}")
         self.training = Layout(training, True, trainables.size, fixed.size)
         self.inference = Layout(inference, False, trainables.size, fixed.size)
-        self.layers, self.exclusive = list(layers), exclusive
+        self.layers, self.exclusive = tuple(layers), exclusive
         if not len(self.layers) == self.training.op_count == self.inference.op_count:
             raise ValueError(f"layers: expected one for each of {self.training.op_count} ops, got {len(self.layers)}")
         self.has_python = any(layer is not None for layer in layers)

@@ -236,7 +236,7 @@ cdef class Epochs:
         if not learns or batch != c.place:
             raise ValueError(f"batch: expected {c.place}, where the epochs have come to, got {batch}")
         end = min(end, <int64_t>self.batches)
-        self.trainer.enter()
+        self.trainer.enter(True)
         try:
             if self.trainer.bindings != self.binding:
                 raise RuntimeError("the trainer was bound to other batches since; make new epochs")

@@ -23,4 +23,6 @@ cdef class Exclusive:
     cdef Hold step                # of the thread in which Python code runs within a step
     cdef readonly str name, what
 
+    # Claim without waiting for a change of another thread; `release(&hold)` ends it
+    cdef int start(self, str what, Kind kind) except -1
     cdef int refuse(self, str what) except -1

@@ -87,6 +87,14 @@ cdef class Exclusive:
         """A claim for making the model's weights and engine. Waits until no other model is laid out."""
         return LayoutClaim(self)
 
+    cdef int start(self, str what, Kind kind) except -1:
+        """Claim without waiting; `release` of the hold ends it."""
+        if is_held(&self.hold):
+            self.refuse(what)
+        take(&self.hold)
+        self.what, self.kind = what, kind
+        return 0
+
     cdef int refuse(self, str what) except -1:
         if is_held_here(&self.hold):
             raise RuntimeError(
@@ -132,8 +140,8 @@ cdef class Claim:
                 of.refuse(self.what)
             with layout_lock:  # a change is short
                 pass
-        take(&of.hold)
-        self.taken, of.what, of.kind = True, self.what, self.kind
+        of.start(self.what, self.kind)
+        self.taken = True
         return 0
 
     def __exit__(self, *error):

@@ -1,6 +1,7 @@
 # One step of an optimizer over the variables of a model: what the engine calls after each backward pass.
 from libc.stdint cimport int64_t
 
+from fastnn._core.exclusive cimport Exclusive
 from fastnn._core.kernels cimport real
 
 cdef extern from "fnn.h" nogil:
@@ -107,11 +108,12 @@ cdef void constrain(void *w, int wide, Constraint *constraint) noexcept nogil
 
 cdef class Updater:
     cdef Plan plan
-    cdef bint busy
+    cdef readonly Exclusive exclusive       # one step at a time
     cdef readonly bint merged
     cdef readonly list variables
     cdef readonly list slots
     cdef list touched
     cdef readonly object average, accumulated
     cdef object dtype
+    cdef int need_idle(self, str what) except -1
     cdef int plan_pieces(self) except -1

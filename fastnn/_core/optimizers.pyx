@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
 
+from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, release
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
 cnp.import_array()
@@ -342,6 +343,7 @@ cdef class Updater:
         cdef Segment *segment
         self.variables, self.slots, self.average, self.accumulated = variables, slots, average, accumulated
         self.dtype = variables[0].dtype if variables else None
+        self.exclusive = Exclusive("an optimizer")
         self.plan.rule = rule
         self.plan.wide = bool(variables) and self.dtype.itemsize == 8
         self.plan.memory = 1
@@ -417,6 +419,7 @@ cdef class Updater:
         """Set the hyperparameters, in the row's order, and the options; 0 for none."""
         cdef Plan *plan = &self.plan
         cdef ptrdiff_t i
+        self.need_idle("configure")
         for i, value in enumerate(hypers):
             plan.hypers[i] = value
         plan.weight_decay, plan.clip_value = weight_decay, clip_value
@@ -438,6 +441,7 @@ cdef class Updater:
         cdef cnp.ndarray variable, gradient
         cdef const void *address
         cdef bint moved = False
+        self.need_idle("apply")
         if len(gradients) != self.plan.segment_count:
             return False
         for i in range(self.plan.segment_count):
@@ -473,6 +477,7 @@ cdef class Updater:
         """
         cdef ptrdiff_t i
         cdef Segment *segment
+        self.need_idle("touch")
         self.touched = touched
         for i in range(self.plan.segment_count):
             segment = &self.plan.segments[i]
@@ -486,23 +491,22 @@ cdef class Updater:
 
         Until other gradients are bound. No bit changes.
         """
+        self.need_idle("merge")
         self.merged = True
         self.plan_pieces()
 
     def step(self, double lr):
         """One step with the gradients that are bound."""
-        self.enter()
+        self.exclusive.start("apply", TRAINING)
         with nogil:
             step(&self.plan, lr, 1)
-        self.leave()
+        release(&self.exclusive.hold)
 
-    def leave(self):
-        self.busy = False
-
-    def enter(self):
-        if self.busy:
-            raise RuntimeError("this optimizer is in use by another thread; give each thread an optimizer of its own")
-        self.busy = True
+    cdef int need_idle(self, str what) except -1:
+        """Refuse to change what a step of any thread goes by."""
+        if is_held(&self.exclusive.hold):
+            self.exclusive.refuse(what)
+        return 0
 
     # The same in parts, for updates that are written in Python: gradients, then update or the user's, then finish
 

@@ -21,6 +21,7 @@ cdef class Trainer:
     cdef readonly Batches batches
     cdef object order, quick_arrays         # what the job points into, with the batches and the workspace
     cdef Hold hold                          # of the call that uses it
+    cdef bint holds_updater
     cdef uint64_t bindings                  # so far: who bound it can tell whether another did since
     cdef char layout                        # of y_true, as losses.def has it; 0 for a loss in Python
     cdef double operations                  # a sample
@@ -29,7 +30,7 @@ cdef class Trainer:
     cdef ptrdiff_t room_of_spare            # elements of each in a batch that is gathered ahead
 
     cdef bint reads_output(self, ptrdiff_t rows, ptrdiff_t d, int several) noexcept
-    cdef int enter(self) except -1
+    cdef int enter(self, bint learns=*) except -1
     cdef void leave(self) noexcept
     cdef int check(self, Batches b) except -1
     cdef int bind_checked(self, Batches batches, bint training, uint64_t forwards) except -1

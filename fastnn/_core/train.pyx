@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
-from fastnn._core.exclusive cimport is_held, is_held_here, release, take
+from fastnn._core.exclusive cimport TRAINING, is_held, is_held_here, release, take
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
 from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward, value_of
 from fastnn._core.losses cimport FNN_LOSSES
@@ -172,8 +172,8 @@ cdef class Trainer:
         """Whether so many losses of so many elements are what a sample of the output has."""
         return rows >= 0 and d >= 0 and rows * d * several == self.engine.output_size
 
-    cdef int enter(self) except -1:
-        """Take the trainer for one call: it is not a thing that two calls can share."""
+    cdef int enter(self, bint learns=False) except -1:
+        """Take the trainer for one call, and where that learns the optimizer: two calls cannot share them."""
         if is_held(&self.hold):
             raise RuntimeError(
                 "a step of this model is running" + (
@@ -181,6 +181,9 @@ cdef class Trainer:
                     if is_held_here(&self.hold) else " in another thread"
                 )
             )
+        if learns and self.job.plan != NULL:
+            self.updater.exclusive.start("fit", TRAINING)
+            self.holds_updater = True
         take(&self.hold)
         if self.in_python:
             take(&self.engine.exclusive.step)
@@ -190,6 +193,9 @@ cdef class Trainer:
         if self.in_python:
             release(&self.engine.exclusive.step)
         release(&self.hold)
+        if self.holds_updater:
+            self.holds_updater = False
+            release(&self.updater.exclusive.hold)
 
     cdef bint may_gather_ahead(self, ptrdiff_t rows, Batches batches):
         """Whether, of batches of so many samples, the next is gathered by threads that this one leaves idle."""
@@ -332,7 +338,7 @@ cdef class Trainer:
         done. Raises NotFinite on a batch whose loss is not finite, the model being as before it.
         """
         cdef const double *rate = rates_of(rates, end - batch)
-        self.enter()
+        self.enter(learns)
         try:
             return self.run_entered(batch, end, learns, rate, lr, patience_of(seconds))
         finally:
@@ -395,7 +401,7 @@ cdef class Trainer:
 
     def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
         """A step on one batch, if x and y are just as the engine takes them; False, and nothing done, if not."""
-        self.enter()
+        self.enter(True)
         try:
             return self.quick_entered(x, y, lr, forwards)
         finally:

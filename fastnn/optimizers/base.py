@@ -553,8 +553,7 @@ class Optimizer(Kept):
         self._constrain(full)
 
     def _step_in_python(self, updater: Updater, gradients: list[Any], rate: float) -> None:
-        updater.enter()
-        try:
+        with updater.exclusive.training("apply"):
             whole = [None if g is None else np.empty_like(g) for g in gradients]
             updates = updater.gradients(whole, rate)
             if updates:
@@ -567,8 +566,6 @@ class Optimizer(Kept):
                         self._accumulators[i][...] = 0
                     self.update_step(cast("FloatArray", g), cast("FloatArray", v), rate)
             updater.finish(updates, rate)
-        finally:
-            updater.leave()
 
     def _constrain(self, gradients: list[Any]) -> None:
         """The constraints that are not part of the compiled step."""

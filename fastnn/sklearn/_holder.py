@@ -134,18 +134,21 @@ class Threads:
         if count is None:
             yield
             return
-        with cls._lock:
-            before = fastnn.set_num_threads(count)
-            if cls._running == 0:
-                cls._before = before
-            cls._running += 1
+        limits = False
         try:
+            with cls._lock:
+                before = fastnn.set_num_threads(count)
+                if cls._running == 0:
+                    cls._before = before
+                limits = True
+                cls._running += 1
             yield
         finally:
-            with cls._lock:
-                cls._running -= 1
-                if cls._running == 0:
-                    fastnn.set_num_threads(cls._before)
+            if limits:
+                with cls._lock:
+                    cls._running -= 1
+                    if cls._running == 0:
+                        fastnn.set_num_threads(cls._before)
 
 
 def outputs_of(network: Sequential, x: Any) -> FloatArray:

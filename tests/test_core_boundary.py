@@ -1,0 +1,286 @@
+"""The compiled core checks what it is given before it reads or writes: no call reaches outside an array."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from fastnn import Sequential, layers
+from fastnn._core import memory
+from fastnn._core.batches import Batches
+from fastnn._core.engine import Engine, Layout, Workspace
+from fastnn._core.epochs import Epochs
+from fastnn._core.exclusive import Exclusive
+from fastnn._core.train import Trainer
+from fastnn._program import Builder
+from fastnn.layers import Layer
+
+
+def compiled(loss="mse", outputs=2, metrics=(), **options):
+    activation = "softmax" if loss == "sparse_categorical_crossentropy" else None
+    model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(outputs, activation)], seed=0, **options)
+    model.compile("sgd", loss, metrics=list(metrics))
+    x = np.arange(30, dtype=np.float32).reshape(10, 3) / 30
+    y = np.arange(10) % outputs if activation else np.zeros((10, outputs), np.float32)
+    model.fit(x, y, batch_size=4, verbose=0)
+    return model, x, y
+
+
+def trainer_of(model):
+    return model._plan.trainers[0]
+
+
+def bound(model, x, y, dtype=np.float32):
+    trainer = trainer_of(model)
+    trainer.bind(Batches(x, y, None, 4, dtype), True, 0)
+    return trainer
+
+
+@pytest.mark.parametrize("begin, end", [(3, 4), (0, 4), (-1, 1), (2, 2), (10**12, 10**12 + 1), (2, 1)])
+def test_batches_that_are_not_there(begin, end):
+    model, x, y = compiled()
+    trainer = bound(model, x, y)
+    before = model.get_weights()
+    for learns in (True, False):
+        with pytest.raises(IndexError, match="there are no batches"):
+            trainer.run(begin, end, learns, None, 0.1, 1.0)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    with pytest.raises(IndexError, match="no such batch"):
+        trainer.first_bad_op(3)
+    assert trainer.run(2, 3, True, None, 0.1, 1.0) == 3
+
+
+@pytest.mark.parametrize(
+    "rates", [np.zeros(1), np.zeros(3, np.float32), np.zeros(6)[::2], np.zeros((3, 1)), [0.1, 0.1, 0.1]]
+)
+def test_rates_that_do_not_do(rates):
+    model, x, y = compiled()
+    with pytest.raises(ValueError, match="rates: expected at least 3"):
+        bound(model, x, y).run(0, 3, True, rates, 0.0, 1.0)
+
+
+def test_a_trainer_bound_for_evaluation_does_not_learn():
+    model, x, y = compiled()
+    trainer = trainer_of(model)
+    trainer.bind(Batches(x, y, None, 4, np.float32), False, 0)
+    with pytest.raises(RuntimeError, match="evaluation"):
+        trainer.run(0, 1, True, None, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x, y: Batches(x[:, :2].copy(), y, None, 4, np.float32), r"x: expected samples of shape \(3,\)"),
+        (lambda x, y: Batches(x, y, None, 4, np.float64), "another precision"),
+        (lambda x, y: Batches(x, y[:, :1].copy(), None, 4, np.float32), "y: expected float32"),
+        (lambda x, y: Batches(x, y.astype(np.float64), None, 4, np.float32), "y: expected float32"),
+        (lambda x, y: Batches(x, None, None, 4, np.float32), "y: expected targets"),
+        (lambda x, y: Batches(x, y, np.ones((10, 2)), 4, np.float32), "weights: expected 1 float64"),
+    ],
+)
+def test_samples_that_are_not_as_the_model_reads_them(change, message):
+    model, x, y = compiled()
+    with pytest.raises(ValueError, match=message):
+        trainer_of(model).bind(change(x, y), True, 0)
+    model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((np.zeros((4, 3)), None, None, 0, np.float64), "size"),
+        ((np.zeros((3, 4)).T, None, None, 2, np.float64), "x: expected plain numbers"),
+        ((np.zeros(()), None, None, 2, np.float64), "x: expected plain numbers"),
+        ((np.zeros((4, 3)), np.zeros(5), None, 2, np.float64), "y: expected a C-contiguous array of 4"),
+        ((np.zeros((4, 3)), np.zeros((4, 4))[:, ::2], None, 2, np.float64), "y: expected a C-contiguous"),
+        ((np.zeros((4, 3)), [1, 2, 3, 4], None, 2, np.float64), "y: expected a C-contiguous"),
+        ((np.zeros((4, 3)), None, np.zeros(3), 2, np.float64), "weights: expected a C-contiguous array of 4"),
+    ],
+)
+def test_arrays_that_are_no_batches(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Batches(*arguments)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 10], [-1, 0, 1, 2], [0, 1, 2], np.zeros((2, 3))])
+def test_an_order_of_other_samples(order):
+    batches = Batches(np.zeros((4, 3)), None, None, 2, np.float64)
+    with pytest.raises(ValueError, match="order: expected 4 numbers"):
+        batches.reorder(np.asarray(order))
+    assert batches.order is None
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 5], [-1, 0, 0, 0]])
+def test_labels_that_are_no_class(labels):
+    model, x, _ = compiled("sparse_categorical_crossentropy", outputs=5, metrics=["accuracy"])
+    with pytest.raises(ValueError, match=r"class numbers a sample, 0 \.\. 4"):
+        trainer_of(model).bind(Batches(x[:4], np.array(labels, np.int32), None, 2, np.float32), True, 0)
+    with pytest.raises(ValueError, match="class numbers"):
+        trainer_of(model).bind(Batches(x[:4], np.zeros(4, np.int64), None, 2, np.float32), True, 0)
+
+
+def test_epochs_of_a_trainer_that_has_other_batches_by_now():
+    model, x, y = compiled()
+    trainer = trainer_of(model)
+    order = np.arange(10)
+    run = Epochs(trainer, Batches(x, y, None, 4, np.float32), order, 2, 0)
+    run.seed(1, 2)
+    trainer.bind(Batches(x[:2], y[:2], None, 2, np.float32), True, 0)
+    with pytest.raises(RuntimeError, match="bound to other batches"):
+        run.run(0, 6, True, None, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "x, out",
+    [
+        (np.zeros((4, 2), np.float32), np.zeros((4, 2), np.float32)),
+        (np.zeros((4, 3)), np.zeros((4, 2))),
+        (np.zeros((4, 3), np.float32), np.zeros((3, 2), np.float32)),
+        (np.zeros((4, 3), np.float32), np.zeros((4, 3), np.float32)),
+        (np.zeros((4, 6), np.float32)[:, ::2], np.zeros((4, 2), np.float32)),
+        (np.zeros((4, 3), np.float32), np.zeros((4, 4), np.float32)[:, ::2]),
+    ],
+)
+def test_an_engine_refuses_other_arrays(x, out):
+    engine = compiled()[0]._engine
+    with pytest.raises(ValueError, match="expected"):
+        engine.predict(x, out)
+    read_only = np.zeros((4, 2), np.float32)
+    read_only.flags.writeable = False
+    with pytest.raises(ValueError, match="out: expected 4 writable"):
+        engine.predict(np.zeros((4, 3), np.float32), read_only)
+    with pytest.raises(ValueError, match="x: expected"):
+        engine.start_tape(np.zeros((4, 2), np.float32), False, 0)
+
+
+class Lowering(Layer):
+    """A layer that lowers itself, wrongly."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def build(self, input_shape):
+        self.w = self.add_weight((input_shape[-1], 2))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2)
+
+    def lower(self, builder, x):
+        y = builder.op("dense", x, (2,), w=self._variables[0], activation=0)
+        builder.ops[-1].update(self.change)
+        return y
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"w": 1}, {"w": -1}, {"w": 10**6}, {"b": 5, "b_trains": True}, {"inputs": 4}, {"outputs": 3}, {"rows": 2},
+        {"rows": -1}, {"input": 7}, {"output": -1}, {"activation": 10**6}, {"kind": "embed"}, {"kind": "batch_norm"},
+        {"kind": "layer_norm"}, {"kind": "gather"}, {"kind": "prelu"}, {"kind": "add", "other": 5}, {"kind": "place"},
+        {"kind": "activate_rows"}, {"kind": "python"}, {"parameters": (1.0,) * 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_op_that_would_reach_outside(change):
+    with pytest.raises((ValueError, IndexError), match=r"op 0|parameters|buffer|out of range"):
+        Sequential([layers.Input((3,)), Lowering(change)])
+    assert Sequential([layers.Input((3,)), Lowering({})])(np.ones((1, 3))).shape == (1, 2)
+
+
+def test_an_engine_on_arenas_of_another_program():
+    model = compiled()[0]
+    builder = model._lowered()
+    empty, exclusive = np.zeros(0, np.float32), Exclusive("model")
+    ops = [None] * len(builder.ops)
+    plans = builder.plan(True), builder.plan(False)
+    with pytest.raises(ValueError, match="do not fit"):
+        Engine(*plans, empty, empty, empty, ops, (3,), (2,), builder.output.buffer, exclusive)
+    good = model._engine.trainables
+    with pytest.raises(ValueError, match="another input or output"):
+        Engine(*plans, good, good, empty, ops, (4,), (2,), builder.output.buffer, exclusive)
+    with pytest.raises(ValueError, match="gradients: expected"):
+        Engine(*plans, good, empty, empty, ops, (3,), (2,), builder.output.buffer, exclusive)
+    with pytest.raises(ValueError, match="flat arrays"):
+        Engine(*plans, good, good.astype(np.float64), empty, ops, (3,), (2,), builder.output.buffer, exclusive)
+    with pytest.raises(ValueError, match="layers: expected one for each"):
+        Engine(*plans, good, good, empty, ops[1:], (3,), (2,), builder.output.buffer, exclusive)
+
+
+def test_an_objective_that_does_not_fit_the_output():
+    model, _, _ = compiled()
+    plan = model._plan
+    objective, fused = plan.objective(model)
+    for change in ({"rows": 2}, {"d": 3}, {"kind": 10**6}, {"kind": -1}, {"parameters": [0.0] * 5}):
+        with pytest.raises(ValueError, match=r"objective|parameters"):
+            Trainer(model._engine, objective | change, fused, [], True, model.optimizer._updater)
+
+
+def test_an_optimizer_is_not_rebound_by_another_thread_within_a_step():
+    """A metric in Python runs within a step; what it starts must not move what the step goes by."""
+    model, x, y = compiled()
+    optimizer = model.optimizer
+    gradients = [np.ones_like(w) for w in model.get_weights()]
+    errors = []
+
+    def attempt():
+        with pytest.raises(RuntimeError, match="still running") as caught:
+            optimizer.apply(gradients)
+        errors.append(caught)
+
+    def metric(y_true, y_pred):
+        attempt()
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+        return np.zeros(len(y_true))
+
+    model.compile(optimizer, "mse", metrics=[metric])
+    model.fit(x, y, verbose=0)
+    assert len(errors) == 2
+    optimizer.apply(gradients)
+
+
+def places(spans):
+    found, room = memory.lay_out(*(list(column) for column in zip(*spans, strict=True)))
+    return found.tolist(), room
+
+
+def test_buffers_that_live_at_once_do_not_overlap(rng):
+    for _ in range(50):
+        count = int(rng.integers(1, 30))
+        sizes, starts, lives = (rng.integers(low, high, count) for low, high in ((1, 9), (0, 20), (0, 9)))
+        spans = list(zip(sizes.tolist(), starts.tolist(), (starts + lives).tolist(), strict=True))
+        spans.sort(reverse=True)
+        at, room = places(spans)
+        live = max(sum(size for size, start, end in spans if start <= t <= end) for t in range(30))
+        assert live <= room <= sum(size for size, _, _ in spans)
+        assert room == max(place + size for place, (size, _, _) in zip(at, spans, strict=True))
+        for i, (size, start, end) in enumerate(spans):
+            for j, (other, begin, stop) in enumerate(spans[:i]):
+                if start <= stop and begin <= end:
+                    assert at[i] + size <= at[j] or at[j] + other <= at[i]
+
+
+def test_layouts_are_refused_where_they_do_not_agree():
+    with pytest.raises(ValueError, match="expected 2 of each"):
+        memory.lay_out([1, 2], [0], [0, 1])
+    assert places([(3, 0, 1), (2, 2, 3)]) == ([0, 0], 3)
+
+
+@pytest.mark.parametrize("arguments", [(-1, 4), (1, 3), (1, 0), (1, -8), (2**62, 4), (1, 4, -1), (1, 4, 2**60)])
+def test_workspaces_of_sizes_that_cannot_be(arguments):
+    with pytest.raises(TypeError):
+        Workspace(None, *arguments)
+    with pytest.raises((ValueError, MemoryError)):
+        Workspace(Layout(Builder((3,)).plan(False), False, 0, 0), *arguments)
+
+
+def test_a_trainer_before_it_is_bound():
+    model = compiled()[0]
+    fresh = model._plan.make_trainer(model)
+    for call in (
+        lambda: fresh.run(0, 1, False, None, 0.1, 1.0), lambda: fresh.gradients(False), lambda: fresh.first_bad_op(0)
+    ):  # fmt: skip
+        with pytest.raises((IndexError, RuntimeError)):
+            call()
