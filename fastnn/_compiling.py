@@ -10,7 +10,7 @@ from fastnn import _compiled, _data, _validate, optimizers
 from fastnn._core.batches import Batches
 from fastnn._maps import mapped
 from fastnn._validate import FloatArray
-from fastnn.errors import NotCompiledError
+from fastnn.errors import ArgumentError, NotCompiledError
 
 if TYPE_CHECKING:
     from fastnn._core.engine import Engine
@@ -264,7 +264,7 @@ class Compiling:
 def _checked_optimizer(given: Any) -> Any:
     optimizer = optimizers.get(given)
     if optimizer is None:
-        raise TypeError("optimizer: expected a name or an Optimizer, got None")
+        raise ArgumentError("optimizer: expected a name or an Optimizer, got None")
     if optimizer._rule() is None and not optimizer._in_python:
         raise ValueError(
             f"optimizer: {type(optimizer).__name__} has no rule for a single step, as fit takes them; "

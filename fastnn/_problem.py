@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate, layers
+from fastnn.errors import ArgumentError
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +43,7 @@ def network(
     """The problem, and the layers for it."""
     problem = problem_of(y, kind)
     if isinstance(hidden, (int, np.integer)) or not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden: expected the units of each hidden layer, such as (64, 64), got {hidden!r}")
+        raise ArgumentError(f"hidden: expected the units of each hidden layer, such as (64, 64), got {hidden!r}")
     sizes = [_validate.integer(n, f"hidden[{i}]", minimum=1) for i, n in enumerate(hidden)]
     stack: list[Any] = [] if input_shape is None else [layers.Input(input_shape)]
     stack += [layers.Dense(n, activation) for n in sizes]
@@ -53,7 +54,7 @@ def _targets(y: Any) -> Array:
     """y as an array of numbers, (N,) or (N, K) with K > 1."""
     text = _first_text(y)
     if text is not None:
-        raise TypeError(
+        raise ArgumentError(
             f"y: its labels are text, such as {text!r}; number them first: "
             "names, y = numpy.unique(y, return_inverse=True)"
         )

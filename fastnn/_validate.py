@@ -6,6 +6,7 @@ came, what was expected and, where it helps, the cure.
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._core.batches import all_finite, labels_of
+from fastnn.errors import ArgumentError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -38,7 +40,7 @@ def numbers(value: Any, name: str) -> npt.NDArray[Any]:
             "U": "turn text into numbers first, for instance fastnn.utils.to_categorical of its codes",
             "S": "turn text into numbers first, for instance fastnn.utils.to_categorical of its codes",
         }.get(array.dtype.kind, "convert it to float32 or float64")
-        raise TypeError(f"{name}: expected real numbers, got a {_describe(array)}; {cure}")
+        raise ArgumentError(f"{name}: expected real numbers, got a {_describe(array)}; {cure}")
     return array
 
 
@@ -132,7 +134,7 @@ def labels(
 def destination(value: Any, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> FloatArray:
     """An array that results can be written into: exactly this shape and dtype, contiguous and writable."""
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: expected a NumPy array to write into, got {type(value).__name__}")
+        raise ArgumentError(f"{name}: expected a NumPy array to write into, got {type(value).__name__}")
     if value.shape != tuple(shape) or value.dtype != dtype:
         raise ValueError(
             f"{name}: expected a {np.dtype(dtype)} array of shape {tuple(shape)}, got a {_describe(value)}"
@@ -157,11 +159,11 @@ def number(
 ) -> float:
     """A finite real number within bounds: minimum and maximum belong to the range, above and below do not."""
     if isinstance(value, (str, bytes, bool)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
+        raise ArgumentError(f"{name}: expected a number, got {value!r}")
     try:
         result = float(value)
     except (TypeError, ValueError):  # arrays of several numbers, and classes of numbers, have __float__ too
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
+        raise ArgumentError(f"{name}: expected a number, got {value!r}") from None
     except OverflowError:
         result = math.inf
     if not (math.isfinite(result) and minimum <= result <= maximum and above < result < below):
@@ -181,19 +183,39 @@ def integer(value: Any, name: str, *, minimum: int | None = None, maximum: int |
     try:
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}: expected a whole number, got {value!r}") from None
+        raise ArgumentError(f"{name}: expected a whole number, got {value!r}") from None
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+        raise ArgumentError(f"{name}: expected a whole number, got {value!r}")
     if (minimum is not None and result < minimum) or (maximum is not None and result > maximum):
         bounds = [f"{word} {bound}" for word, bound in ((">=", minimum), ("<=", maximum)) if bound is not None]
         raise ValueError(f"{name}: expected a whole number {' and '.join(bounds)}, got {result}")
     return result
 
 
+def items(value: Any, name: str, of: str) -> list[Any]:
+    """What a list, a tuple or another iterable holds; `of` says what it holds, such as "axes"."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise ArgumentError(f"{name}: expected a list of {of}, got {value!r}")
+    return list(value)
+
+
+def path(value: Any, name: str) -> str:
+    """A path in a file system, which is not empty."""
+    try:
+        found = os.fspath(value)
+    except TypeError:
+        raise ArgumentError(f"{name}: expected a path, got {value!r}") from None
+    if not isinstance(found, str):
+        raise ArgumentError(f"{name}: expected a path as text, got {value!r}")
+    if not found:
+        raise ValueError(f"{name}: expected a path, got an empty path")
+    return found
+
+
 def flag(value: Any, name: str) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
+        raise ArgumentError(f"{name}: expected True or False, got {value!r}")
     return bool(value)
 
 

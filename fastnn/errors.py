@@ -1,6 +1,6 @@
-"""The errors that are fastnn's own. Wrong arguments raise the built-in TypeError and ValueError."""
+"""The errors that are fastnn's own. Wrong arguments raise ArgumentError or the built-in ValueError."""
 
-__all__ = ["DivergenceError", "FastNNError", "FormatError", "NotBuiltError", "NotCompiledError"]
+__all__ = ["ArgumentError", "DivergenceError", "FastNNError", "FormatError", "NotBuiltError", "NotCompiledError"]
 
 
 class FastNNError(Exception):
@@ -11,6 +11,22 @@ class FastNNError(Exception):
     >>> import fastnn
     >>> issubclass(fastnn.DivergenceError, fastnn.FastNNError), issubclass(fastnn.FormatError, fastnn.FastNNError)
     (True, True)
+    """
+
+
+class ArgumentError(TypeError, ValueError):
+    """An argument is not of a type that it can have.
+
+    Python's own functions raise TypeError there and Keras raises ValueError: this is both.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> try:
+    ...     fastnn.Dense(2.5)
+    ... except ValueError as error:
+    ...     print(isinstance(error, TypeError))
+    True
     """
 
 

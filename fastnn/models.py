@@ -19,7 +19,7 @@ from fastnn._program import Builder, Variable
 from fastnn._training import Training
 from fastnn._validate import FloatArray
 from fastnn._weights import Weights
-from fastnn.errors import NotBuiltError
+from fastnn.errors import ArgumentError, NotBuiltError
 from fastnn.layers import Embedding, InputLayer, Layer
 from fastnn.layers._base import Shape, automatic_name, batch_axes, restorer, sample_shape
 from fastnn.layers._branches import ModelLayer
@@ -86,7 +86,7 @@ class Sequential(Weights, Training, Exporting):
     ) -> None:
         super().__init__()
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"name: expected a string, got {name!r}")
+            raise ArgumentError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name("sequential")
         self._exclusive = Exclusive(self.name)
         self.seed = _random.new_seed() if seed is None else _random.seed_of(seed)
@@ -210,7 +210,7 @@ class Sequential(Weights, Training, Exporting):
         if isinstance(layer, Sequential):
             layer = ModelLayer(layer)
         if not isinstance(layer, Layer):
-            raise TypeError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
+            raise ArgumentError(f"layer: expected a layer, got {layer!r}; see fastnn.layers")
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError("layer: an Input can only be the first layer")
         inside = layer._flat()
@@ -683,7 +683,7 @@ def _unbuild_layers(flat: list[Layer]) -> Callable[[], None]:
 def check_model(model: Any) -> None:
     """Refuse what is no model."""
     if not isinstance(model, Sequential):
-        raise TypeError(f"model: expected a Sequential, got {type(model).__name__}")
+        raise ArgumentError(f"model: expected a Sequential, got {type(model).__name__}")
 
 
 def _shown(layer: Layer) -> Any:

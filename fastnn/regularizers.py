@@ -13,6 +13,7 @@ import numpy as np
 from fastnn import _objects, _validate
 from fastnn._core import optimizers as _core
 from fastnn._validate import FloatArray
+from fastnn.errors import ArgumentError
 
 __all__ = [
     "L1",
@@ -207,7 +208,7 @@ def get(identifier: Any) -> Any:
     """
     result = _objects.get(identifier, _KNOWN, "regularizer")
     if result is not None and not callable(result):
-        raise TypeError(f"regularizer: expected a name, a dict or a callable, got {identifier!r}")
+        raise ArgumentError(f"regularizer: expected a name, a dict or a callable, got {identifier!r}")
     return result
 
 

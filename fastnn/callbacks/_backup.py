@@ -68,9 +68,7 @@ class BackupAndRestore(Callback):
         delete_checkpoint: bool = True,
     ) -> None:
         super().__init__()
-        if not os.fspath(backup_dir):
-            raise ValueError("backup_dir: expected a folder, got an empty path")
-        self.backup_dir = os.fspath(backup_dir)
+        self.backup_dir = _validate.path(backup_dir, "backup_dir")
         self.save_freq = save_freq
         self.double_checkpoint = _validate.flag(double_checkpoint, "double_checkpoint")
         self.delete_checkpoint = _validate.flag(delete_checkpoint, "delete_checkpoint")

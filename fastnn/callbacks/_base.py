@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from fastnn import _validate
+from fastnn.errors import ArgumentError
 
 Logs: TypeAlias = "dict[str, Any] | None"
 
@@ -255,5 +256,5 @@ class LambdaCallback(Callback):
             if function is None:
                 continue
             if not callable(function):
-                raise TypeError(f"{name}: expected a function, got {function!r}")
+                raise ArgumentError(f"{name}: expected a function, got {function!r}")
             setattr(self, name, function)

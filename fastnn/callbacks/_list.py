@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.callbacks._base import HOOKS, Callback, History, Logs
+from fastnn.errors import ArgumentError
 
 _EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 _TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -25,13 +26,13 @@ def _flat(callbacks: Any) -> Iterator[Any]:
 def _checked(callback: Any, place: int) -> Any:
     """Anything with all hooks will do, so that a callback made for Keras is taken where it needs nothing of Keras."""
     if isinstance(callback, type):
-        raise TypeError(
+        raise ArgumentError(
             f"callbacks[{place}]: expected a callback, got the class {callback.__name__}; make one: "
             f"{callback.__name__}(...)"
         )
     missing = [name for name in (*HOOKS, "set_model", "set_params") if not hasattr(callback, name)]
     if missing:
-        raise TypeError(
+        raise ArgumentError(
             f"callbacks[{place}]: expected a callback, got {callback!r}, which has no {missing[0]}; "
             "derive its class from fastnn.callbacks.Callback"
         )

@@ -398,9 +398,7 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         self.verbose = verbose
-        self.filepath = os.fspath(filepath)
-        if not self.filepath:
-            raise ValueError("filepath: expected where to save the model, got an empty path")
+        self.filepath = _validate.path(filepath, "filepath")
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn import _validate
 from fastnn._progress import say
 from fastnn.callbacks._base import Callback, Logs
+from fastnn.errors import ArgumentError
 
 
 class LearningRateScheduler(Callback):
@@ -41,7 +43,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise TypeError(f"schedule: expected a function of the epoch and the rate, got {schedule!r}")
+            raise ArgumentError(f"schedule: expected a function of the epoch and the rate, got {schedule!r}")
         self.schedule = schedule
         self.verbose = verbose
         self._takes_rate = self._accepts_two(schedule)
@@ -129,7 +131,7 @@ class CSVLogger(Callback):
         super().__init__()
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"separator: expected a single character, got {separator!r}")
-        self.filename = os.fspath(filename)
+        self.filename = _validate.path(filename, "filename")
         self.sep = separator
         self.append = append
         self.append_header = True

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _objects, _validate, constraints, initializers, regularizers
 from fastnn._program import Builder, Tensor, Variable
 from fastnn._validate import FloatArray
-from fastnn.errors import NotBuiltError
+from fastnn.errors import ArgumentError, NotBuiltError
 
 Shape = tuple[int, ...]
 
@@ -103,12 +103,15 @@ class Layer:
         input_shape: Sequence[int] | None = None,
         input_dim: int | None = None,
         activity_regularizer: Any = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise ArgumentError(f"{min(unknown)}: {type(self).__name__} has no argument of this name")
         self._variables: list[Variable] = []
         self._arrays: dict[int, Variable] = {}
         self._gradients: dict[int, FloatArray] = {}
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"name: expected a string, got {name!r}")
+            raise ArgumentError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name(_objects.snake_case(type(self).__name__))
         self.trainable = _validate.flag(trainable, "trainable")
         self.built = False
@@ -509,7 +512,7 @@ def axes_argument(axis: Any) -> Any:
     """An axis, or a list of axes."""
     if isinstance(axis, (int, np.integer)):
         return _validate.integer(axis, "axis")
-    return [_validate.integer(one, "axis") for one in axis]
+    return [_validate.integer(one, "axis") for one in _validate.items(axis, "axis", "axes")]
 
 
 def sample_axes(axis: int | list[int], input_shape: Sequence[int | None]) -> list[int]:
@@ -526,14 +529,15 @@ def sample_axes(axis: int | list[int], input_shape: Sequence[int | None]) -> lis
 
 def batch_axes(shape: Any, name: str) -> tuple[Any, ...]:
     """The axes of a shape that begins with the batch's."""
-    if isinstance(shape, str) or not hasattr(shape, "__iter__") or not tuple(shape):
+    axes = tuple(_validate.items(shape, name, "lengths, the first of which is that of the batch"))
+    if not axes:
         raise ValueError(f"{name}: expected a shape such as (None, 784), got {shape!r}")
-    return tuple(shape)
+    return axes
 
 
 def sample_shape(shape: Any, name: str) -> Shape:
     """A sample's shape: whole numbers of at least 1."""
-    axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    axes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(_validate.items(shape, name, "lengths"))
     if None in axes:
         raise ValueError(f"{name}: every axis of a sample must have a length, got {tuple(axes)}")
     return tuple(_validate.integer(n, name, minimum=1) for n in axes)

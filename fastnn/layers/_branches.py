@@ -5,16 +5,17 @@ from typing import Any, Self
 
 from fastnn import _validate
 from fastnn._program import Builder, Tensor
+from fastnn.errors import ArgumentError
 from fastnn.layers._base import Layer, Shape
 from fastnn.layers._dense import Dense
 
 
 def as_layers(layers: Any, name: str) -> list[Layer]:
     """A list of layers, or one layer, as a list."""
-    found = [layers] if isinstance(layers, Layer) else list(layers)
+    found = [layers] if isinstance(layers, Layer) else _validate.items(layers, name, "layers")
     for i, layer in enumerate(found):
         if not isinstance(layer, Layer):
-            raise TypeError(f"{name}[{i}]: expected a layer, got {layer!r}")
+            raise ArgumentError(f"{name}[{i}]: expected a layer, got {layer!r}")
     return found
 
 
@@ -147,7 +148,8 @@ class Parallel(_Branching):
 
     def __init__(self, branches: Sequence[Layer | Sequence[Layer]], merge: str = "add", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(branches)]
+        given = _validate.items(branches, "branches", "layers, or of lists of layers")
+        self.branches = [as_layers(branch, f"branches[{i}]") for i, branch in enumerate(given)]
         if not self.branches:
             raise ValueError("branches: expected at least one, got none")
         self._take(self.branches)

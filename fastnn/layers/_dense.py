@@ -8,6 +8,7 @@ import numpy as np
 from fastnn import _validate, activations, constraints, initializers, regularizers
 from fastnn._program import Builder, Tensor
 from fastnn._validate import FloatArray
+from fastnn.errors import ArgumentError
 from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes
 
 Doubles = Any
@@ -35,7 +36,7 @@ class Form:
             self.config: Any = name
         else:
             if not callable(getattr(function, "derivative", None)):
-                raise TypeError(
+                raise ArgumentError(
                     f"activation: {function!r} has no derivative; give it an attribute derivative, a function of x"
                 )
             self.function = function
@@ -379,7 +380,10 @@ class PReLU(Layer):
         self.alpha_constraint = constraints.get(alpha_constraint)
         if isinstance(shared_axes, int):
             shared_axes = [shared_axes]
-        self.shared_axes = None if shared_axes is None else [_validate.integer(a, "shared_axes") for a in shared_axes]
+        self.shared_axes: list[int] | None = None
+        if shared_axes is not None:
+            axes = _validate.items(shared_axes, "shared_axes", "axes")
+            self.shared_axes = [_validate.integer(axis, "shared_axes") for axis in axes]
 
     def build(self, input_shape: Shape) -> None:
         shape = list(input_shape[1:])

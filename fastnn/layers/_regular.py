@@ -57,10 +57,9 @@ class Dropout(_Random):
         self.rate = _validate.number(rate, "rate", minimum=0, maximum=1)
         self.noise_shape = None
         if noise_shape is not None:
-            if isinstance(noise_shape, str) or not hasattr(noise_shape, "__iter__"):
-                raise ValueError(f"noise_shape: expected a tuple such as (None, 1, None), got {noise_shape!r}")
+            lengths = _validate.items(noise_shape, "noise_shape", "lengths, such as (None, 1, None)")
             self.noise_shape = tuple(
-                None if n is None else _validate.integer(n, "noise_shape", minimum=1) for n in noise_shape
+                None if n is None else _validate.integer(n, "noise_shape", minimum=1) for n in lengths
             )
 
     def build(self, input_shape: Shape) -> None:

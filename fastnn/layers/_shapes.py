@@ -132,8 +132,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        axes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        self.target_shape = tuple(_validate.integer(n, "target_shape", minimum=-1) for n in axes)
+        axes = (target_shape,) if isinstance(target_shape, int) else target_shape
+        lengths = _validate.items(axes, "target_shape", "lengths")
+        self.target_shape = tuple(_validate.integer(n, "target_shape", minimum=-1) for n in lengths)
         if self.target_shape.count(-1) > 1:
             raise ValueError(f"target_shape: only one axis may be -1, got {self.target_shape}")
 

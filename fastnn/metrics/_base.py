@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastnn import _objects, _validate, initializers
 from fastnn._core import metrics as _core
 from fastnn._validate import FloatArray
+from fastnn.errors import ArgumentError
 from fastnn.losses._base import TableLoss
 
 Doubles = npt.NDArray[np.float64]
@@ -427,7 +428,7 @@ class MeanMetricWrapper(Mean):
         self, fn: Callable[..., Any], name: str | None = None, dtype: npt.DTypeLike | None = None, **kwargs: Any
     ) -> None:
         if not callable(fn):
-            raise TypeError(f"fn: expected a function of y_true and y_pred, got {fn!r}")
+            raise ArgumentError(f"fn: expected a function of y_true and y_pred, got {fn!r}")
         super().__init__(name or getattr(fn, "__name__", None) or getattr(fn, "name", None), dtype)
         self._fn = fn
         self._fn_kwargs = kwargs

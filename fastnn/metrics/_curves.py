@@ -256,7 +256,8 @@ class AUC(_Cases):
             self._inner: list[float] | None = None
             inner = [i / last for i in range(1, last)]
         else:
-            inner = [_validate.number(value, "thresholds", minimum=0, maximum=1) for value in sorted(thresholds)]
+            given = _validate.items(thresholds, "thresholds", "numbers")
+            inner = sorted(_validate.number(value, "thresholds", minimum=0, maximum=1) for value in given)
             self._inner = inner
         self.thresholds = [-EPSILON, *inner, 1 + EPSILON]
         self.num_thresholds = len(self.thresholds)

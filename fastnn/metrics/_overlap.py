@@ -164,8 +164,11 @@ class IoU(Metric):
     ) -> None:
         super().__init__(dtype, name)
         self.num_classes = _validate.integer(num_classes, "num_classes", minimum=1)
+        given = _validate.items(target_class_ids, "target_class_ids", "class numbers")
+        if not given:
+            raise ValueError("target_class_ids: expected at least one class number, got none")
         self.target_class_ids = [
-            _validate.integer(one, "target_class_ids", minimum=0, maximum=num_classes - 1) for one in target_class_ids
+            _validate.integer(one, "target_class_ids", minimum=0, maximum=num_classes - 1) for one in given
         ]
         self.ignore_class = None if ignore_class is None else _validate.integer(ignore_class, "ignore_class")
         self.sparse_y_true = _validate.flag(sparse_y_true, "sparse_y_true")

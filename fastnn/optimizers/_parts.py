@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
+from fastnn.errors import ArgumentError
 
 Check: TypeAlias = Callable[[Any, str], Any]
 
@@ -33,7 +34,7 @@ def flag(value: Any, name: str) -> bool:
 
 def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name}: expected a string, got {value!r}")
+        raise ArgumentError(f"{name}: expected a string, got {value!r}")
     return value
 
 

@@ -16,6 +16,7 @@ from fastnn._core import optimizers as _core
 from fastnn._core.optimizers import Updater
 from fastnn._validate import FloatArray
 from fastnn.constraints import Constraint
+from fastnn.errors import ArgumentError
 from fastnn.optimizers import schedules
 from fastnn.optimizers._parts import (
     Check,
@@ -126,7 +127,10 @@ class Optimizer(Kept):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise ArgumentError(f"{min(unknown)}: {type(self).__name__} has no argument of this name")
         self._updater: Updater | None = None
         self._of_model: tuple[Any, Any, Any] | None = None  # names, regularizers and constraints of a model's variables
         self._trainable: list[npt.NDArray[Any]] = []
@@ -210,7 +214,7 @@ class Optimizer(Kept):
     def learning_rate(self, value: Rate) -> None:
         rate = self._checked_rate(value)
         if isinstance(self._learning_rate, LearningRateSchedule) and not callable(rate):
-            raise TypeError(
+            raise ArgumentError(
                 "learning_rate: this optimizer was made with a schedule, so that its rate cannot be set to a number; "
                 "set another schedule, or make the optimizer with a number"
             )
@@ -416,7 +420,7 @@ class Optimizer(Kept):
                 "exclude_from_weight_decay: call it before the optimizer is built, that is, before its first step"
             )
         if isinstance(var_names, str):
-            raise TypeError(
+            raise ArgumentError(
                 f"var_names: expected a list of strings, got the string {var_names!r}; pass [{var_names!r}]"
             )
         self._excluded_variables = list(var_list or ())  # kept, so that no other array can take their place in memory

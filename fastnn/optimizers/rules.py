@@ -441,13 +441,20 @@ class Lion(Optimizer):
         return "lion"
 
 
+def _pair(value: Any, name: str) -> list[Any]:
+    pair = _validate.items(value, name, "two numbers")
+    if len(pair) != 2:
+        raise ValueError(f"{name}: expected two numbers, got {value!r}")
+    return pair
+
+
 def _etas(value: Any, name: str) -> tuple[float, float]:
-    minus, plus = value
+    minus, plus = _pair(value, name)
     return _validate.number(minus, "etas[0]", above=0, below=1), _validate.number(plus, "etas[1]", minimum=1)
 
 
 def _sizes(value: Any, name: str) -> tuple[float, float]:
-    least, most = value
+    least, most = _pair(value, name)
     least = _validate.number(least, "step_sizes[0]", minimum=0)
     return least, _validate.number(most, "step_sizes[1]", minimum=least)
 

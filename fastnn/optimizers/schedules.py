@@ -146,6 +146,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     _arguments = ("boundaries", "values", "name")
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        boundaries = _validate.items(boundaries, "boundaries", "numbers of steps")
+        values = _validate.items(values, "values", "learning rates")
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 f"values: expected {len(boundaries) + 1}, one more than the {len(boundaries)} boundaries, "
