@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
+from fastnn import errors as _errors
 from fastnn._core import activations as _core
 from fastnn._validate import FloatArray
-from fastnn.errors import ArgumentError
 
 Function = Callable[..., Any]
 
@@ -355,7 +355,7 @@ def _derivative(row: Row, parameters: npt.NDArray[np.float64]) -> Function:
 def _row_derivative(row: Row) -> Function:
     def product(x: Any, dy: Any = None, axis: int | tuple[int, ...] = -1) -> FloatArray:
         if dy is None:
-            raise ArgumentError(
+            raise _errors.ArgumentError(
                 f"the derivative of {row.name} is a matrix for each row: pass dy, an array of the result's shape, and "
                 "get dy times that matrix"
             )
@@ -411,12 +411,14 @@ def derivative(activation: str | Function, **parameters: Any) -> Function:
     if callable(activation) and _name_of(activation) is None:
         own = getattr(activation, "derivative", None)
         if not callable(own):
-            raise ArgumentError(
+            raise _errors.ArgumentError(
                 f"activation: {getattr(activation, '__name__', activation)!r} is not one of fastnn's and has no "
                 "attribute `derivative`; give it one, a function of x"
             )
         if parameters:
-            raise ArgumentError("activation: parameters are for fastnn's own activations; bind them in your function")
+            raise _errors.ArgumentError(
+                "activation: parameters are for fastnn's own activations; bind them in your function"
+            )
         slope: Function = own
         return slope
     name = _name_of(get(activation))
@@ -496,7 +498,7 @@ def deserialize(config: str | Mapping[str, Any], custom_objects: Mapping[str, Fu
     if custom_objects and isinstance(name, str) and name in custom_objects:
         return custom_objects[name]
     if not isinstance(name, str):
-        raise ArgumentError(f"config: expected a name or a mapping with a name at 'config', got {config!r}")
+        raise _errors.ArgumentError(f"config: expected a name or a mapping with a name at 'config', got {config!r}")
     return get(name)
 
 

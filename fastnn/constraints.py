@@ -11,9 +11,9 @@ from typing import Any, Self, TypeAlias, cast
 import numpy as np
 
 from fastnn import _objects, _validate
+from fastnn import errors as _errors
 from fastnn._core import optimizers as _core
 from fastnn._validate import FloatArray
-from fastnn.errors import ArgumentError
 
 __all__ = [
     "Constraint",
@@ -225,7 +225,7 @@ def get(identifier: Any) -> Any:
     """
     result = _objects.get(identifier, _KNOWN, "constraint")
     if result is not None and not callable(result):
-        raise ArgumentError(f"constraint: expected a name, a dict or a callable, got {identifier!r}")
+        raise _errors.ArgumentError(f"constraint: expected a name, a dict or a callable, got {identifier!r}")
     return result
 
 

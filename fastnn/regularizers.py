@@ -11,9 +11,9 @@ from typing import Any, Self, cast
 import numpy as np
 
 from fastnn import _objects, _validate
+from fastnn import errors as _errors
 from fastnn._core import optimizers as _core
 from fastnn._validate import FloatArray
-from fastnn.errors import ArgumentError
 
 __all__ = [
     "L1",
@@ -208,7 +208,7 @@ def get(identifier: Any) -> Any:
     """
     result = _objects.get(identifier, _KNOWN, "regularizer")
     if result is not None and not callable(result):
-        raise ArgumentError(f"regularizer: expected a name, a dict or a callable, got {identifier!r}")
+        raise _errors.ArgumentError(f"regularizer: expected a name, a dict or a callable, got {identifier!r}")
     return result
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import _validate
-from fastnn.errors import ArgumentError
+from fastnn import errors as _errors
 from fastnn.losses import _functions
 from fastnn.losses._base import Loss, TableLoss
 from fastnn.losses._classification import (
@@ -167,7 +167,7 @@ def serialize(loss: Loss | LossFunction) -> str | dict[str, Any]:
         return {"class_name": type(loss).__name__, "config": loss.get_config()}
     name = getattr(loss, "__name__", None)
     if not callable(loss) or isinstance(loss, type) or not isinstance(name, str):
-        raise ArgumentError(f"loss: expected a Loss or a function, got {loss!r}")
+        raise _errors.ArgumentError(f"loss: expected a Loss or a function, got {loss!r}")
     return name
 
 
@@ -182,12 +182,12 @@ def deserialize(name: str | dict[str, Any], custom_objects: dict[str, Any] | Non
         made: Loss | LossFunction = _made(known[_validate.choice(name, "loss", known)])
         return made
     if not isinstance(name, dict) or "class_name" not in name:
-        raise ArgumentError(f"loss: expected a name or a dict with class_name and config, got {name!r}")
+        raise _errors.ArgumentError(f"loss: expected a name or a dict with class_name and config, got {name!r}")
     if name["class_name"] == "function":  # as Keras writes a function
         return deserialize(name["config"], custom_objects)
     found: Any = known[_validate.choice(name["class_name"], "loss", known)]
     if not hasattr(found, "from_config"):
-        raise ArgumentError(f"loss: {name['class_name']!r} is a function, and takes no config; pass its name")
+        raise _errors.ArgumentError(f"loss: {name['class_name']!r} is a function, and takes no config; pass its name")
     loss: Loss = found.from_config(name.get("config", {}))
     return loss
 
@@ -213,7 +213,7 @@ def get(identifier: Any) -> Any:
         return deserialize(identifier)
     if callable(identifier):
         return _made(identifier)
-    raise ArgumentError(f"loss: expected a name, a dict, a Loss or a function, got {identifier!r}")
+    raise _errors.ArgumentError(f"loss: expected a name, a dict, a Loss or a function, got {identifier!r}")
 
 
 def as_loss(identifier: Any) -> Loss:
@@ -228,7 +228,7 @@ def as_loss(identifier: Any) -> Loss:
     name = getattr(found, "__name__", None)
     if found is not None and _FUNCTIONS.get(str(name)) is found:
         return _CLASS_OF[str(name)]()
-    raise ArgumentError(
+    raise _errors.ArgumentError(
         f"loss: {identifier!r} has no gradient; subclass fastnn.losses.Loss, with call(y_true, y_pred) and "
         "gradient(y_true, y_pred)"
     )

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import _objects, _validate, losses
-from fastnn.errors import ArgumentError
+from fastnn import errors as _errors
 from fastnn.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -214,7 +214,7 @@ def serialize(metric: Metric | MetricFunction) -> str | dict[str, Any]:
         return _objects.serialize(metric, "fastnn.metrics")
     name = getattr(metric, "__name__", None)
     if not callable(metric) or isinstance(metric, type) or not isinstance(name, str):
-        raise ArgumentError(f"metric: expected a Metric or a function, got {metric!r}")
+        raise _errors.ArgumentError(f"metric: expected a Metric or a function, got {metric!r}")
     return name
 
 
@@ -228,12 +228,14 @@ def deserialize(config: str | dict[str, Any], custom_objects: dict[str, Any] | N
     if isinstance(config, str):
         return _made(known[_validate.choice(config, "metric", known)])
     if not isinstance(config, dict) or "class_name" not in config:
-        raise ArgumentError(f"metric: expected a name or a dict with class_name and config, got {config!r}")
+        raise _errors.ArgumentError(f"metric: expected a name or a dict with class_name and config, got {config!r}")
     if config["class_name"] == "function":  # as Keras writes a function
         return function(config["config"], custom_objects)
     found: Any = known[_validate.choice(config["class_name"], "metric", known)]
     if not hasattr(found, "from_config"):
-        raise ArgumentError(f"metric: {config['class_name']!r} is a function, and takes no config; pass its name")
+        raise _errors.ArgumentError(
+            f"metric: {config['class_name']!r} is a function, and takes no config; pass its name"
+        )
     return found.from_config(dict(config.get("config") or {}))
 
 
@@ -259,7 +261,7 @@ def _made(found: Any) -> Any:
     ]
     if needed:
         example = ", ".join(f"{argument}=..." for argument in needed)
-        raise ArgumentError(
+        raise _errors.ArgumentError(
             f"metric: {found.__name__} has no default for {', '.join(needed)}; pass {found.__name__}({example})"
         )
     return found()
@@ -279,7 +281,7 @@ def get(identifier: Any) -> Any:
         return deserialize(identifier)
     if callable(identifier):
         return _made(identifier)
-    raise ArgumentError(f"metric: expected a name, a dict, a Metric or a function, got {identifier!r}")
+    raise _errors.ArgumentError(f"metric: expected a name, a dict, a Metric or a function, got {identifier!r}")
 
 
 def as_metric(identifier: Any) -> Metric:
@@ -292,5 +294,5 @@ def as_metric(identifier: Any) -> Metric:
     if isinstance(found, Metric):
         return found
     if not callable(found):
-        raise ArgumentError(f"metric: expected a name, a dict, a Metric or a function, got {identifier!r}")
+        raise _errors.ArgumentError(f"metric: expected a name, a dict, a Metric or a function, got {identifier!r}")
     return MeanMetricWrapper(found)

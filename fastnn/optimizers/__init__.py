@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from fastnn import _objects
-from fastnn.errors import ArgumentError
+from fastnn import errors as _errors
 from fastnn.optimizers import schedules
 from fastnn.optimizers.base import Optimizer
 from fastnn.optimizers.lbfgs import LBFGS
@@ -66,7 +66,7 @@ def get(identifier: Any) -> Optimizer | None:
     known = {name.lower(): cls for name, cls in _KNOWN.items()}
     result = _objects.get(identifier.lower() if isinstance(identifier, str) else identifier, known, "optimizer")
     if result is not None and not isinstance(result, Optimizer):
-        raise ArgumentError(f"optimizer: expected a name, a dict or an Optimizer, got {identifier!r}")
+        raise _errors.ArgumentError(f"optimizer: expected a name, a dict or an Optimizer, got {identifier!r}")
     return result
 
 
