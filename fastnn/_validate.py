@@ -63,10 +63,15 @@ def floats(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> FloatAr
         return ready
     array = numbers(value, name)
     if dtype is None:
-        native = array.dtype.newbyteorder("=")
-        dtype = native if native in FLOATS else np.float32 if native == np.float16 else np.float64
+        dtype = floating(array.dtype)
     # ascontiguousarray would make a 0-d array 1-d, and keeps foreign byte orders
     return _aligned(np.asarray(array, dtype=np.dtype(dtype).newbyteorder("="), order="C"))
+
+
+def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What numbers of a dtype are computed in where nothing else is said."""
+    native = dtype.newbyteorder("=")
+    return native if native in FLOATS else np.dtype(np.float32 if native == np.float16 else np.float64)
 
 
 def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:

@@ -86,6 +86,7 @@ class Layer:
 
     _options: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments, for get_config
     _needs_shape: ClassVar[bool] = True  # whether the weights depend on the input's shape
+    _takes_vectors: ClassVar[bool] = False  # whether, outside a model, an array of one axis is a single sample
     _building = False  # whether `build` is running
     _made: Iterator[Variable] | None = None  # the variables that a second `build` has to ask for again
 
@@ -410,19 +411,37 @@ class Layer:
         return dx
 
     def __call__(self, x: Any, training: bool = False) -> FloatArray:
-        """The layer's output for a batch, by itself: it is built for x's shape by the first call."""
-        from fastnn.models import Sequential
+        """The layer's output for a batch, by itself: the first call builds its weights.
 
-        alone = self.__dict__.get("_alone")
+        A layer outside a model takes another shape in each call, as far as its weights fit, and reads `trainable` in
+        each.
+        """
+        from fastnn import _data
+
+        alone, shape, flags = self.__dict__.get("_alone", (None, None, None))
         owner = None if self._model is None else self._model()
         if owner is not None and owner is not alone:
             return owner._run_layer(self, x, training, commits=True)  # type: ignore[no-any-return]
-        model = alone
-        if model is None:
-            asks = any(layer._given_dtype is not None for layer in self._flat())
-            model = Sequential([self], dtype=None if asks else _validate.floats(x, "x").dtype)
-            object.__setattr__(self, "_alone", model)
-        return model(x, training=training)
+        array = _data.as_array(x, "x")
+        if array.ndim == 1 and self._takes_vectors and self._given_shape is None:
+            return self(array[None], training)[0]  # type: ignore[no-any-return]
+        trainable = [layer.trainable for layer in self._flat()]
+        if (shape, flags) == (array.shape[1:], trainable):
+            return alone(array, training=training)  # type: ignore[no-any-return]
+        model = self._model_alone(array.dtype)
+        if alone is not None:
+            model._forwards = alone._forwards
+        y = model(array, training=training)
+        object.__setattr__(self, "_alone", (model, array.shape[1:], trainable))
+        return y  # type: ignore[no-any-return]
+
+    def _model_alone(self, dtype: np.dtype[Any]) -> Any:
+        """A model of this layer only: in its own dtype if it has one, else in that of its first inputs."""
+        from fastnn.models import Sequential
+
+        if any(layer._given_dtype is not None for layer in self._flat()):
+            return Sequential([self])
+        return Sequential([self], dtype=self._dtype if self.built else _validate.floating(dtype))
 
     # ---------------------------------------------------------------------------------------------------- description
 

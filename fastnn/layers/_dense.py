@@ -218,6 +218,8 @@ class Activation(Layer):
     [[0.0, 2.0]]
     """
 
+    _takes_vectors = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._form = Form(activation)
@@ -235,6 +237,8 @@ class Activation(Layer):
 
 class _Parametric(Layer):
     """A layer that is one row of the table, with arguments as its parameters."""
+
+    _takes_vectors = True
 
     def _set(self, name: str, **values: float) -> None:
         self._form = Form(name)

@@ -16,6 +16,8 @@ from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes
 class _Random(Layer):
     """A layer with a random stream: of its own seed, or of its model's."""
 
+    _takes_vectors = True
+
     def __init__(self, seed: int | None, kwargs: dict[str, Any]) -> None:
         super().__init__(**kwargs)
         self.seed = None if seed is None else _random.seed_of(seed)

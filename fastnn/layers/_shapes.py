@@ -214,6 +214,7 @@ class Rescaling(_Affine):
     """
 
     _options = ("scale", "offset")
+    _takes_vectors = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,0 +1,88 @@
+"""Layers that are called outside a model: with arrays of one axis, of changing shapes, and while `trainable` changes."""
+
+import numpy as np
+import pytest
+
+from fastnn import Sequential, layers
+
+VECTOR = np.array([-2.0, -0.5, 0.0, 1.5, 3.0])
+
+ELEMENTWISE = {
+    "ReLU": (layers.ReLU(), np.maximum(VECTOR, 0)),
+    "LeakyReLU": (layers.LeakyReLU(0.5), np.where(VECTOR < 0, 0.5 * VECTOR, VECTOR)),
+    "ELU": (layers.ELU(), np.where(VECTOR < 0, np.expm1(VECTOR), VECTOR)),
+    "Softmax": (layers.Softmax(), np.exp(VECTOR) / np.exp(VECTOR).sum()),
+    "Activation": (layers.Activation("softplus"), np.log1p(np.exp(VECTOR))),
+    "Dropout": (layers.Dropout(0.5), VECTOR),
+    "GaussianNoise": (layers.GaussianNoise(0.5), VECTOR),
+    "Rescaling": (layers.Rescaling(2.0, offset=1.0), 2 * VECTOR + 1),
+}
+
+
+@pytest.mark.parametrize(("layer", "expected"), ELEMENTWISE.values(), ids=ELEMENTWISE)
+def test_an_array_of_one_axis_keeps_its_shape(layer, expected):
+    y = layer(VECTOR)
+    assert y.shape == VECTOR.shape
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(layer(list(VECTOR)), y)
+
+
+def test_glu_halves_an_array_of_one_axis():
+    y = layers.Activation("glu")(VECTOR[:4])
+    np.testing.assert_allclose(y, VECTOR[:2] / (1 + np.exp(-VECTOR[2:4])), rtol=1e-12)
+
+
+def test_a_layer_in_a_model_takes_samples_of_one_number():
+    layer = layers.ReLU()
+    model = Sequential([layer])
+    assert model(VECTOR).shape == layer(VECTOR).shape == (5, 1)
+    assert layers.ReLU(input_shape=(1,))(VECTOR).shape == (5, 1)
+
+
+def test_the_shape_may_change_from_call_to_call(rng):
+    layer = layers.ReLU()
+    for shape in ((2,), (3, 2), (4, 3, 5), (3, 2), (1, 7)):
+        x = rng.normal(size=shape)
+        np.testing.assert_array_equal(layer(x), np.maximum(x, 0))
+
+
+def test_weights_stay_when_the_shape_changes(rng):
+    layer = layers.Dense(3)
+    table, sequences = rng.normal(size=(4, 5)), rng.normal(size=(4, 2, 5))
+    layer(table)
+    kernel = layer.kernel.copy()
+    for x in (sequences, table, sequences):
+        np.testing.assert_allclose(layer(x), x @ kernel, rtol=1e-9)
+        np.testing.assert_array_equal(layer.kernel, kernel)
+    with pytest.raises(ValueError, match="built for samples of shape"):
+        layer(rng.normal(size=(4, 6)))
+    np.testing.assert_allclose(layer(table), table @ kernel, rtol=1e-9)
+
+
+def test_the_dtype_is_that_of_the_first_call(rng):
+    layer = layers.Dense(3)
+    assert layer(rng.normal(size=(4, 5)).astype(np.float32)).dtype == np.float32
+    assert layer(rng.normal(size=(4, 2, 5))).dtype == np.float32
+
+
+def test_dropout_goes_on_with_its_masks_when_the_shape_changes():
+    layer, ones = layers.Dropout(0.5, seed=3), np.ones((4, 50))
+    first = layer(ones, training=True)
+    layer(np.ones((4, 10)), training=True)
+    assert (layer(ones, training=True) != first).any()
+
+
+def test_trainable_counts_at_each_call(rng):
+    layer = layers.BatchNormalization(momentum=0.5)
+    x = rng.normal(3, 2, size=(50, 2))
+    layer.build((None, 2))
+    layer.trainable = False
+    np.testing.assert_allclose(layer(x, training=True), x, rtol=1e-3, atol=2e-3)
+    np.testing.assert_array_equal(layer.moving_mean, [0, 0])
+    layer.trainable = True
+    np.testing.assert_allclose(layer(x, training=True).mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_mean, x.mean(axis=0) / 2, rtol=1e-5)
+    layer.trainable = False
+    before = layer.moving_mean.copy()
+    assert abs(layer(x, training=True).mean()) > 0.1
+    np.testing.assert_array_equal(layer.moving_mean, before)
