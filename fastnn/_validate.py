@@ -323,14 +323,16 @@ def hinge_labels(array: npt.NDArray[Any], name: str) -> None:
 
 def sample_weights(value: Any, shape: tuple[int, ...], name: str = "sample_weight") -> npt.NDArray[np.float64]:
     """Finite weights for losses of the given shape: one number, or an array whose axes are the first ones of the losses
-    (so (N,) weighs samples, whatever follows). Axes after the first may be of length one."""
+    (so (N,) weighs samples, whatever follows). Axes after the first may be of length one; the first too, where there
+    are as many axes as losses have, and more than one (so (1, d) weighs columns)."""
     weights = np.asarray(floats(value, name), dtype=np.float64)
     finite(weights, name)
     given = weights.shape
     while weights.ndim > len(shape) and weights.shape[-1] == 1:
         weights = weights[..., 0]
     fits = weights.ndim <= len(shape) and all(
-        w == n or (axis > 0 and w == 1) for axis, (w, n) in enumerate(zip(weights.shape, shape, strict=False))
+        w == n or (w == 1 and (axis > 0 or 1 < weights.ndim == len(shape)))
+        for axis, (w, n) in enumerate(zip(weights.shape, shape, strict=False))
     )
     if not fits:
         cure = "pass one weight per sample" if shape else "give y_true and y_pred the shape (samples, 1)"

@@ -1,4 +1,4 @@
-"""Layers that are called outside a model: with arrays of one axis, of changing shapes, and while `trainable` changes."""
+"""Layers called outside a model: with arrays of one axis, of changing shapes, and while `trainable` changes."""
 
 import numpy as np
 import pytest

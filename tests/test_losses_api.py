@@ -185,7 +185,8 @@ def test_weights_of_every_shape():
     assert loss(y, p, [1, 2]).tolist() == loss(y, p, [[1], [2]]).tolist() == [[1.0] * 3, [2.0] * 3]
     assert loss(y, p, np.arange(6).reshape(2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert loss(y, p, np.arange(6).reshape(2, 3, 1)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    for wrong in (np.ones(3), np.ones(1), np.ones((3, 2)), np.ones((1, 3)), np.ones((2, 3, 4))):
+    assert loss(y, p, [[1, 2, 3]]).tolist() == [[1, 2, 3]] * 2
+    for wrong in (np.ones(3), np.ones(1), np.ones((3, 2)), np.ones((1, 2)), np.ones((2, 3, 4))):
         with pytest.raises(ValueError, match=r"sample_weight: expected the shape \(2, 3\)"):
             loss(y, p, wrong)
     with pytest.raises(ValueError, match=r"\(samples, 1\)"):

@@ -1,7 +1,7 @@
 """The base of every metric: what it keeps between batches, and the mean of one value a row, which most of them are."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -161,9 +161,10 @@ class Metric:
 
     @property
     def variables(self) -> list[Variable]:
-        """What the metric keeps between batches, and what the metrics that are its attributes keep."""
+        """What the metric keeps between batches, and what the metrics keep that are its attributes, or in lists, tuples
+        and dicts that are."""
         self._check_initialised()
-        nested = [value for value in vars(self).values() if isinstance(value, Metric)]
+        nested = [metric for value in vars(self).values() for metric in metrics_in(value)]
         return self._variables + [variable for metric in nested for variable in metric.variables]
 
     def reset_state(self) -> None:
@@ -207,6 +208,15 @@ class Metric:
     def _pair(self, y_true: Any, y_pred: Any) -> tuple[FloatArray, FloatArray]:
         """Targets and predictions, of one shape and dtype."""
         return _validate.targets(y_true, _validate.predictions(y_pred, "y_pred", self._dtype))
+
+
+def metrics_in(value: Any) -> Iterator[Metric]:
+    """The metrics that an attribute holds."""
+    if isinstance(value, Metric):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from metrics_in(item)
 
 
 class Mean(Metric):

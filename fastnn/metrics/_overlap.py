@@ -118,6 +118,8 @@ class F1Score(FBetaScore):
 class IoU(Metric):
     """tp / (tp + fp + fn) of some classes, and the mean of those that occur: intersection over union.
 
+    A pair of which one number is none of 0 to num_classes - 1 does not count.
+
     Parameters
     ----------
     num_classes : int
@@ -188,14 +190,18 @@ class IoU(Metric):
                 f"y_true: expected as many classes as in y_pred, so shape {predicted.shape}, got {true.shape}"
             )
         weights = None if sample_weight is None else _validate.sample_weights(sample_weight, true.shape)
+        counted = self._are_classes(true, "y_true") & self._are_classes(predicted, "y_pred")
         if self.ignore_class is not None:
-            kept = true != self.ignore_class
-            true, predicted, weights = true[kept], predicted[kept], None if weights is None else weights[kept]
-        rows = _validate.labels(true, "y_true", self.num_classes, of="num_classes").reshape(-1)
-        columns = _validate.labels(predicted, "y_pred", self.num_classes, of="num_classes").reshape(-1)
-        cells = rows.astype(np.int64) * self.num_classes + columns
-        sums = np.bincount(cells, None if weights is None else weights.reshape(-1), self.num_classes**2)
+            counted &= true != self.ignore_class
+        cells = true[counted].astype(np.int64) * self.num_classes + predicted[counted].astype(np.int64)
+        sums = np.bincount(cells, None if weights is None else weights[counted], self.num_classes**2)
         self.total_cm.assign_add(sums.reshape(self.total_cm.shape))
+
+    def _are_classes(self, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
+        """Which of some whole numbers are classes."""
+        _validate.whole_numbers(array, name)
+        are: npt.NDArray[np.bool_] = (array >= 0) & (array < self.num_classes)
+        return are
 
     def _predicted(self, y_pred: Any) -> npt.NDArray[Any]:
         return self._classes(y_pred, "y_pred", self.sparse_y_pred)
