@@ -89,7 +89,9 @@ def test_samples_that_are_not_as_the_model_reads_them(change, message):
     "arguments, message",
     [
         ((np.zeros((4, 3)), None, None, 0, np.float64), "size"),
-        ((np.zeros((3, 4)).T, None, None, 2, np.float64), "x: expected plain numbers"),
+        ((np.zeros((3, 4)).T, None, None, 2, np.float64), "x: expected samples that are contiguous"),
+        ((np.zeros((4, 3), ">f8"), None, None, 2, np.float64), "x: expected plain numbers"),
+        ((np.zeros((4, 3), object), None, None, 2, np.float64), "x: expected plain numbers"),
         ((np.zeros(()), None, None, 2, np.float64), "x: expected plain numbers"),
         ((np.zeros((4, 3)), np.zeros(5), None, 2, np.float64), "y: expected a C-contiguous array of 4"),
         ((np.zeros((4, 3)), np.zeros((4, 4))[:, ::2], None, 2, np.float64), "y: expected a C-contiguous"),

@@ -252,8 +252,10 @@ cdef class Batches:
     def __cinit__(self, cnp.ndarray x not None, y, weights, ptrdiff_t size, dtype):
         if size < 1:
             raise ValueError(f"size: expected at least 1 sample a batch, got {size}")
-        if x.ndim == 0 or not (x.dtype.isnative and x.dtype.name in SOURCES and x.flags.aligned and (len(x) == 0 or x[0].flags.c_contiguous)):
-            raise ValueError("x: expected plain numbers, samples along the first axis, each of them contiguous")
+        if not (x.ndim and x.dtype.isnative and x.dtype.name in SOURCES and x.flags.aligned):
+            raise ValueError(f"x: expected plain numbers, samples along the first axis, got {x.dtype}, {x.shape}")
+        if len(x) and not x[0].flags.c_contiguous:
+            raise ValueError("x: expected samples that are contiguous, each by itself")
         self.x, self.y, self.weights, self.size = x, y, weights, size
         self.n, self.dtype = x.shape[0], np.dtype(dtype)
         self.held = weakref.ref(x)  # NumPy resizes no array that has one: not even x.resize(..., refcheck=False)
