@@ -253,7 +253,7 @@ cdef class Batches:
         if size < 1:
             raise ValueError(f"size: expected at least 1 sample a batch, got {size}")
         if not (x.ndim and x.dtype.isnative and x.dtype.name in SOURCES and x.flags.aligned):
-            raise ValueError(f"x: expected plain numbers, samples along the first axis, got {x.dtype}, {x.shape}")
+            raise ValueError(f"x: expected plain numbers, samples along the first axis, got {x!r}")
         if len(x) and not x[0].flags.c_contiguous:
             raise ValueError("x: expected samples that are contiguous, each by itself")
         self.x, self.y, self.weights, self.size = x, y, weights, size
