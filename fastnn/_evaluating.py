@@ -12,7 +12,7 @@ from fastnn._compiling import Compiling
 from fastnn._core.batches import Batches
 from fastnn._fit import batch_size_of, refuse_with_stream
 from fastnn._maps import Pages
-from fastnn._progress import Progress
+from fastnn._progress import Progress, Validation
 from fastnn._streams import Stream, gives_batches
 from fastnn._validate import FloatArray
 from fastnn.callbacks._list import CallbackList
@@ -68,7 +68,7 @@ class Evaluating(Compiling):
             else:
                 source = self._batches(x, y, sample_weight, None, batch_size_of(batch_size), plan=plan)
             try:
-                logs = self._test(source, steps, calls, Progress(verbose), plan)
+                logs = self._test(source, steps, calls, Progress(verbose, "evaluate"), plan)
             finally:
                 if nested:
                     self.stop_evaluating = stopping
@@ -88,7 +88,7 @@ class Evaluating(Compiling):
         return plan.apart() if nested else plan
 
     def _test(
-        self, source: Any, steps: int | None, callbacks: Any, progress: Progress | None, plan: Plan
+        self, source: Any, steps: int | None, callbacks: Any, progress: Progress | Validation | None, plan: Plan
     ) -> dict[str, float]:
         """The logs of a run over batches without learning."""
         self.stop_evaluating = False
@@ -194,7 +194,7 @@ class Evaluating(Compiling):
         """
         self._refuse_while_fitted()
         calls = self._calls(callbacks, verbose)
-        progress = Progress(verbose)
+        progress = Progress(verbose, "predict")
         if gives_batches(x):
             if out is not None:
                 raise ValueError("out: an iterable's number of samples is not known beforehand; leave it out")

@@ -8,7 +8,7 @@ from fastnn import _data, _random, _validate
 from fastnn._core.epochs import Epochs
 from fastnn._core.train import NotFinite, Trainer
 from fastnn._maps import Pages, mapped
-from fastnn._progress import Progress
+from fastnn._progress import Progress, Validation
 from fastnn._streams import Stream, gives_batches
 from fastnn._warnings import warn
 from fastnn.callbacks._base import History
@@ -145,7 +145,8 @@ class Fit:
                 break
             step = 0
             if self.validation is not None and self.validates(epoch):
-                tested = model._test(self.validation, self.validation_steps, callbacks, None, self.plan)
+                shown = Validation(self.progress) if self.progress.verbose else None
+                tested = model._test(self.validation, self.validation_steps, callbacks, shown, self.plan)
                 logs |= {f"val_{name}": value for name, value in tested.items()}
             logs = callbacks.on_epoch_end(epoch, logs)
             self.progress.epoch_end(epoch, logs)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import types
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn import _progress
-from fastnn._progress import Progress, resolve, say, width_of
+from fastnn._progress import Progress, Validation, resolve, say, width_of
 
 
 class Screen(io.StringIO):
@@ -135,8 +136,142 @@ def test_narrow_terminals_do_not_wrap(clock, columns, count):
     logs = {"loss": 0.1, "精度": 0.5, "a_very_long_name_of_a_metric": 123456.0, "e\u0301": 1.0, "new\nline\x1b[2J": 2.0}
     run(Progress(1, stream=screen, clock=clock), clock, epochs=1, seconds=0.2, logs=logs)
     assert not screen.wrapped and "\x1b" not in "".join(screen.written)
-    assert len(screen.lines) == 2
-    assert width_of(screen.shown[0]) < max(count, 2)
+    assert all(width_of(line) < max(count, 2) for line in screen.shown)
+    assert len(screen.lines) == 2 or count < 200
+    if count >= 50:  # more than any figure takes
+        said = " - ".join(screen.shown)
+        assert all(f"{name}: " in said for name in ("loss", "精度", "a_very_long_name_of_a_metric", "val_loss"))
+
+
+LOGS = {"loss": 0.0912, "accuracy": 0.9407, "top_5": 0.9904}
+AFTER = {"accuracy": 0.9407, "loss": 0.0912, "top_5": 0.9904, "val_accuracy": 0.95, "val_loss": 0.07, "val_top_5": 1.0}
+
+
+def test_80_columns_show_every_figure(clock, columns):
+    """What is left of an epoch takes as many lines as it needs; the live line stays one line."""
+    screen = columns(80)
+    progress = Progress(1, stream=screen, clock=clock)
+    progress.begin(2, 438)
+    progress.epoch_begin(0)
+    for step in (200, 438):
+        clock.now += 1
+        progress.update(step, LOGS, final=step == 438)
+        assert len(screen.lines) == 2
+    progress.epoch_end(0, AFTER)
+    progress.end()
+    assert screen.shown == [
+        "Epoch 1/2",
+        "438/438 - 2s 5ms/step - loss: 0.0912 - accuracy: 0.9407 - top_5: 0.9904",
+        "  val_loss: 0.0700 - val_accuracy: 0.9500 - val_top_5: 1.0000",
+        "",
+    ]
+    assert not screen.wrapped
+
+
+def test_a_live_line_leaves_out_whole_figures(clock, columns):
+    screen = columns(60)
+    progress = Progress(1, stream=screen, clock=clock)
+    progress.begin(1, 438)
+    progress.epoch_begin(0)
+    clock.now += 1
+    progress.update(219, LOGS)
+    assert screen.shown[-1] == "219/438 - ETA 1s - loss: 0.0912 - accuracy: 0.9407 - ..."
+    progress.end()
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_figures_keep_their_order(clock, columns, verbose):
+    """Callbacks get the logs sorted by name; what is shown is the loss first, then the metrics as compile has them."""
+    screen = columns(200)
+    progress = Progress(verbose, stream=screen, clock=clock)
+    progress.begin(1, 4)
+    progress.epoch_begin(0)
+    clock.now += 1
+    progress.update(4, {"loss": 1.0, "zeta": 2.0, "alpha": 3.0})
+    progress.epoch_end(0, {"alpha": 3, "loss": 1, "lr": 0.1, "val_alpha": 3, "val_loss": 1, "val_zeta": 2, "zeta": 2})
+    progress.end()
+    names = ["loss", "zeta", "alpha", "lr", "val_loss", "val_zeta", "val_alpha"]
+    assert [part.partition(":")[0] for part in screen.shown[0].split(" - ")][-7:] == names
+    if verbose == 1:
+        live = next(text for text in screen.written if text.startswith("\r"))
+        assert [part.partition(":")[0] for part in live.split(" - ")][-3:] == names[:3]
+
+
+def test_validation_is_seen(clock, columns):
+    screen = columns(80)
+    progress = Progress(1, stream=screen, clock=clock)
+    progress.begin(1, 4)
+    progress.epoch_begin(0)
+    clock.now += 1
+    progress.update(4, {"loss": 1.0}, final=True)
+    validation = Validation(progress)
+    validation.begin(None, 50)
+    validation.epoch_begin(0)
+    clock.now += 1
+    validation.update(20, {"loss": 5.0})
+    assert screen.shown[-1] == "4/4 [========================] - validating 20/50 - loss: 1.0000"
+    validation.end()
+    progress.epoch_end(0, {"loss": 1.0, "val_loss": 5.0})
+    progress.end()
+    assert "validating" not in screen.shown[0] and "val_loss: 5.0000" in screen.shown[0]
+
+
+def test_a_long_evaluation_has_a_line_every_ten_seconds(clock):
+    screen = Screen(tty=False)
+    progress = Progress("auto", "evaluate", stream=screen, clock=clock)
+    progress.verbose = 2
+    progress.begin(None, 100)
+    progress.epoch_begin(0)
+    for step in range(1, 101):
+        clock.now += 0.25
+        progress.update(step, {"loss": 0.5})
+    progress.epoch_end(0, {"loss": 0.5})
+    progress.end()
+    assert screen.shown == [
+        "evaluate  40/100 - ETA 15s - loss: 0.5000",
+        "evaluate  80/100 - ETA 5s - loss: 0.5000",
+        "evaluate - 25s 250ms/step - loss: 0.5000",
+        "",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_a_real_terminal_of_80_columns():
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    code = """
+import numpy as np
+import fastnn
+x, y = np.ones((40, 3), "float32"), np.arange(40) % 2
+model = fastnn.Sequential([fastnn.Dense(2, "softmax")], seed=0)
+model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy", "sparse_top_k_categorical_accuracy"])
+model.fit(x, y, epochs=2, batch_size=4, validation_split=0.5)
+model.predict(x)
+model.evaluate(x, y)
+"""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=other, stdin=other, env=environment)
+    os.close(other)
+    screen = Screen(80)
+    try:
+        while data := os.read(main, 65536):
+            screen.write(data.decode().replace("\r\n", "\n"))
+    except OSError:  # on Linux the end of what a terminal shows
+        pass
+    os.close(main)
+    assert process.wait() == 0
+    assert not screen.wrapped
+    lines = [line for line in screen.shown if line]
+    assert [line.split()[0] for line in lines] == [
+        *2 * ["Epoch", "5/5", "sparse_top_k_categorical_accuracy:", "val_accuracy:"], "predict", "evaluate",
+        "sparse_top_k_categorical_accuracy:",
+    ]  # fmt: skip
+    assert "val_loss: " in lines[2] and "val_sparse_top_k_categorical_accuracy: 1.0000" in lines[3]
 
 
 def test_a_shorter_line_wipes_the_longer(clock, columns):
@@ -300,46 +435,91 @@ def test_an_error_leaves_no_half_line(clock, columns):
     assert len(screen.lines) == 3
 
 
-def test_notebooks(clock, columns, monkeypatch):
-    class ZMQInteractiveShell:
-        pass
+class Handle:
+    """What IPython's display returns. `states` is what each message carried, as HTML and as text."""
 
-    class Bar:
-        made = []
+    def __init__(self, error=None):
+        self.states, self.objects, self.error = [], [], error
 
-        def __init__(self, **options):
-            self.options, self.n, self.texts, self.closed, self.drawn = options, 0, [], False, []
-            Bar.made.append(self)
+    def display(self, shown, display_id):
+        assert display_id is True
+        self.objects.append(shown)
+        self.update(shown)
+        return self
 
-        def set_postfix_str(self, text, refresh):
-            self.texts.append(text)
+    def update(self, shown):
+        if self.error is not None:
+            raise self.error
+        self.states.append((shown._repr_html_(), repr(shown)))
 
-        def refresh(self):
-            self.drawn.append(self.n)
 
-        def close(self):
-            self.closed = True
+@pytest.fixture
+def notebook(monkeypatch):
+    def pretend(**options):
+        handle = Handle(**options)
+        shell = types.SimpleNamespace(kernel=object())
+        module = types.SimpleNamespace(get_ipython=lambda: shell, display=types.SimpleNamespace(display=handle.display))
+        monkeypatch.setitem(sys.modules, "IPython", module)
+        return handle
 
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=ZMQInteractiveShell))
+    return pretend
+
+
+def test_a_notebook_has_one_output(clock, notebook):
+    """A table that is updated in place: what is saved of it is the last state."""
+    handle = notebook()
     assert _progress.in_notebook() and resolve("auto") == 1
-    auto = types.ModuleType("tqdm.auto")
-    auto.tqdm = Bar
-    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
-    monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
     screen = Screen(tty=False)
     run(Progress(stream=screen, clock=clock), clock, seconds=0.2)
-    assert screen.written == [] and [bar.options["desc"] for bar in Bar.made] == ["Epoch 1/2", "Epoch 2/2"]
-    assert all(bar.closed and bar.options["total"] == 8 and bar.drawn[-1] == 8 for bar in Bar.made)
-    assert Bar.made[0].texts[-1] == "loss: 0.1250, val_loss: 0.5000"
-    # Without tqdm, and where its bar cannot be made, a live line
-    for missing in (None, types.ModuleType("tqdm.auto")):
-        monkeypatch.setitem(sys.modules, "tqdm.auto", missing)
-        if missing is not None:
-            missing.tqdm = lambda **options: (_ for _ in ()).throw(ImportError("no widgets"))
-        screen = columns(80)
-        screen.tty = False
-        run(Progress(stream=screen, clock=clock), clock, seconds=0.2)
-        assert screen.shown[-2].startswith("8/8 [====")
+    assert screen.written == [] and len(handle.objects) == 1
+    html, text = handle.states[-1]
+    assert text == (
+        "Epoch 1/2 - 2s 200ms/step - loss: 0.1250 - val_loss: 0.5000\n"
+        "Epoch 2/2 - 2s 200ms/step - loss: 0.1250 - val_loss: 0.5000"
+    )
+    assert re.findall("<th>(.*?)</th>", html) == ["Epoch", "time", "loss", "val_loss"]
+    assert re.findall("<td>(.*?)</td>", html)[-4:] == ["2/2", "2s 200ms/step", "0.1250", "0.5000"]
+    assert "<progress" not in html
+    html, text = handle.states[2]
+    assert '<progress value="3" max="8"></progress> 3/8' in html
+    assert text == "Epoch 1/2 - ETA 1s - loss: 0.3333 (3/8)"
+
+
+def test_a_notebook_is_not_flooded(clock, notebook):
+    handle = notebook()
+    run(Progress(clock=clock), clock, epochs=1000, steps=2, seconds=0.0005)
+    assert len(handle.states) <= 12  # of one second
+    lines = handle.states[-1][1].splitlines()
+    assert lines[0] == "980 epochs before these" and len(lines) == 21
+    assert lines[-1].startswith("Epoch 1000/1000 - ") and lines[-1].endswith("val_loss: 0.5000")
+
+
+def test_a_notebook_after_an_error(clock, notebook):
+    handle = notebook()
+    progress = Progress(label="evaluate", clock=clock)
+    progress.begin(None, None)
+    progress.epoch_begin(0)
+    clock.now += 1
+    progress.update(3, {"<b>": 0.5})
+    progress.end()
+    assert "<progress>" in handle.states[0][0] and "<progress" not in handle.states[-1][0]
+    assert "<b>" not in handle.states[-1][0].replace("<tbody>", "")
+    assert handle.states[-1][1] == "evaluate - 1s - <b>: 0.5000"
+    progress.end()
+    assert len(handle.states) == 2
+
+
+def test_a_front_end_that_fails_ends_nothing(clock, notebook):
+    handle = notebook(error=RuntimeError("no front end"))
+    screen = Screen(tty=False)
+    run(Progress(stream=screen, clock=clock), clock, seconds=0.2)
+    assert handle.states == [] and screen.written == []
+
+
+def test_ipython_without_a_kernel_is_a_terminal(monkeypatch):
+    for shell in (None, types.SimpleNamespace()):
+        monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        assert not _progress.in_notebook()
 
 
 @pytest.mark.parametrize(
