@@ -156,6 +156,7 @@ class Compiling:
                     "changing layers or trainable flags"
                 )
             state = optimizer.get_state()  # another model had these weights for a while
+            optimizer._follow(list(zip(optimizer._trainable, arrays, strict=True)))
             optimizer._updater = None
         optimizer._of_model = (
             [v.path for v in learns], [v.regularizer for v in learns], [v.constraint for v in learns]
