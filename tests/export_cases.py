@@ -23,10 +23,12 @@ MODELS = {
     "dropout_shared": ((3, 4), lambda: [layers.Dropout(0.5, noise_shape=(None, 1, None))]),
     "batch_norm": ((6,), lambda: [layers.BatchNormalization()]),
     "batch_norm_bare": ((6,), lambda: [layers.BatchNormalization(center=False, scale=False)]),
+    "batch_norm_epsilon": ((6,), lambda: [layers.BatchNormalization(epsilon=0.5)]),
     "batch_norm_last": ((3, 4), lambda: [layers.BatchNormalization(epsilon=0.1)]),
     "batch_norm_first": ((3, 4), lambda: [layers.BatchNormalization(axis=1)]),
     "layer_norm": ((6,), lambda: [layers.LayerNormalization()]),
     "layer_norm_bare": ((6,), lambda: [layers.LayerNormalization(center=False, scale=False, epsilon=0.1)]),
+    "layer_norm_epsilon": ((6,), lambda: [layers.LayerNormalization(epsilon=0.5)]),
     "layer_norm_first": ((3, 4), lambda: [layers.LayerNormalization(axis=1)]),
     "layer_norm_several": ((3, 4, 2), lambda: [layers.LayerNormalization(axis=[1, 3])]),
     "layer_norm_all": ((3, 4), lambda: [layers.LayerNormalization(axis=[1, 2])]),
@@ -45,6 +47,20 @@ MODELS = {
     "dense_of_one": ((1,), lambda: [layers.Dense(1)]),
     "dense_of_axes": ((2, 3, 4), lambda: [layers.Dense(5, "tanh"), layers.Dense(2, use_bias=False)]),
     "residual": ((6,), lambda: [layers.Residual([layers.Dense(6, "relu"), layers.Dense(6)]), layers.Dense(2)]),
+    # What goes around the branch is still needed when the branch has begun, also behind what changes nothing
+    "residual_of_batch_norm": (
+        (6,),
+        lambda: [layers.Dense(6), layers.Residual([layers.BatchNormalization(), layers.Dense(6)]), layers.Dense(2)],
+    ),
+    "residual_of_relu": ((6,), lambda: [layers.Dense(6), layers.Residual([layers.ReLU()]), layers.Dense(2)]),
+    "residual_of_dropout": (
+        (6,),
+        lambda: [layers.Dense(6), layers.Residual([layers.Dropout(0.5), layers.ReLU()]), layers.Dense(2)],
+    ),
+    "parallel_of_dropout": (
+        (6,),
+        lambda: [layers.Dense(6), layers.Parallel([[layers.Dropout(0.5), layers.PReLU()], layers.ReLU(), []])],
+    ),
     "residual_of_input": ((6,), lambda: [layers.Residual([layers.ReLU()]), layers.ReLU()]),
     "residual_nothing": ((6,), lambda: [layers.Residual([layers.Dropout(0.5)])]),
     "residual_projection": ((6,), lambda: [layers.Residual([layers.Dense(4, "glu")], projection="dense")]),

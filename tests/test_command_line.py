@@ -74,6 +74,13 @@ def test_classes_from_training_to_predictions(here, capsys):
     assert sorted(os.listdir()) == ["group.fnn", "new.csv", "out.csv", "people.csv"]
 
 
+def test_the_constant_answer_is_chosen_by_rows_that_are_trained_on(here, capsys):
+    """Of 8 rows "a" and 9 rows "b" 2 and 3 are held out: 6 of each are left, of which the first is the usual one."""
+    write("a.csv", [["x", "k"], *([str(0.5 * i), "a" if i < 8 else "b"] for i in range(17))])
+    said = run(capsys, "train", "a.csv", "--target", "k", "--epochs", 1, "--held-out", 0.3)
+    assert "held out 5" in said and "always answering 'a' would have 0.400" in said
+
+
 def test_a_quantity_is_predicted_in_its_own_units(here, capsys):
     rows = people(300)
     write("people.csv", [[row[0], row[2], row[4]] for row in rows])

@@ -72,8 +72,9 @@ def test_losses_and_gradients_of_samples_are_the_references(case: Case, dtype: s
 @cases
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_costs_and_their_gradients_are_the_references(case: Case, reduction: str, weighted: bool):
-    y, p = case.arrays(11, 4)
+@pytest.mark.parametrize(("n", "d"), [(11, 4), (6, 1030)])  # rows that fit a block of 1,024, and longer ones
+def test_costs_and_their_gradients_are_the_references(case: Case, reduction: str, weighted: bool, n: int, d: int):
+    y, p = case.arrays(n, d)
     weight = np.random.default_rng(1).uniform(0, 2, len(p)) if weighted else None
     loss = case.make(reduction=reduction)
     value, gradient = loss.value_and_gradient(y, p, weight)
@@ -85,6 +86,20 @@ def test_costs_and_their_gradients_are_the_references(case: Case, reduction: str
     assert np.count_nonzero(gradient)
     assert np.array_equal(value, loss(y, p, weight))
     assert np.array_equal(gradient, loss.gradient(y, p, weight))
+
+
+@cases
+def test_rows_of_a_large_batch_keep_their_weights(case: Case, with_threads):
+    """So many that several threads share them: the gradient of a row is that of the row and its weight alone."""
+    with_threads(3)
+    y, p = case.arrays(9001, 8, "float32")
+    weight = np.random.default_rng(1).uniform(0, 2, len(p))
+    loss = case.make(reduction="sum")
+    value, gradient = loss.value_and_gradient(y, p, weight)
+    pieces = [slice(i, i + 600) for i in range(0, len(p), 600)]
+    parts = [loss.value_and_gradient(None if y is None else y[i], p[i], weight[i]) for i in pieces]
+    np.testing.assert_allclose(value, sum(part for part, _ in parts), rtol=1e-12)
+    np.testing.assert_array_equal(gradient, np.concatenate([part for _, part in parts]))
 
 
 @cases

@@ -115,6 +115,20 @@ def test_the_estimate(clock, columns):
     assert "ETA 5s" in "".join(screen.written)
 
 
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_the_pace_of_an_epoch_that_is_gone_on_with(clock, columns, verbose):
+    """10 steps were done before: the 40 since took 2 s, which is 50 ms each."""
+    screen = columns(80)
+    progress = Progress(verbose, stream=screen, clock=clock)
+    progress.begin(3, 50)
+    progress.epoch_begin(1, step=10)
+    clock.now += 2
+    progress.update(50, {"loss": 0.5})
+    progress.epoch_end(1, {"loss": 0.5})
+    progress.end()
+    assert "2s 50ms/step - loss: 0.5000" in screen.shown[1 if verbose == 1 else 0]
+
+
 def test_at_most_ten_updates_in_a_second(clock, columns):
     screen = columns(80)
     progress = Progress(1, stream=screen, clock=clock)
