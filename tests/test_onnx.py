@@ -1,4 +1,4 @@
-"""Models as ONNX files: the checker passes them, and their outputs are ours, in ONNX's own evaluator and in onnxruntime."""
+"""Models as ONNX files: the checker passes them, and their outputs in ONNX's evaluator and in onnxruntime are ours."""
 
 import sys
 
