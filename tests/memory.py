@@ -104,12 +104,12 @@ class Kept(NamedTuple):
 
     @property
     def is_nothing(self):
-        return max(self.malloc, self.traced) < NOISE and max(self.objects, self.blocks) < 0.5
+        return max(self.malloc, self.traced) < NOISE and max(self.objects, self.blocks) < 0.8
 
 
 def kept(call, calls=200, attempts=4):
     """What a call keeps for good, of many: the least of a few attempts."""
-    for _ in range(10):
+    for _ in range(max(10, calls // 4)):  # until caches are full
         call()
     found = []
     tracemalloc.start()
