@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn import _validate
+from fastnn.errors import ArgumentError
 
 
 def snake_case(name: str) -> str:
@@ -35,8 +36,20 @@ def deserialize(
     wanted = config["class_name"]
     table: dict[str, Any] = {key.lower(): value for key, value in known.items()}
     table.update({key.lower(): value for key, value in (custom_objects or {}).items()})
-    cls = table[_validate.choice(str(wanted).lower(), name, table)]
-    return cls.from_config(dict(config.get("config") or {}))
+    return made(table[_validate.choice(str(wanted).lower(), name, table)], config.get("config"), name)
+
+
+def made(cls: Any, config: Any, name: str) -> Any:
+    """What cls.from_config makes of a config, which may be anything."""
+    arguments = {} if config is None else config
+    if not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
+        raise ArgumentError(f"{name}: expected the arguments of {cls.__name__} as a dict, got {config!r}")
+    try:
+        return cls.from_config(dict(arguments)) if hasattr(cls, "from_config") else cls(**arguments)
+    except ArgumentError:
+        raise
+    except (TypeError, KeyError) as error:  # an argument is missing, or there is none of this name
+        raise ArgumentError(f"{name}: {cls.__name__} cannot be made of {config!r}: {error}") from error
 
 
 def get(identifier: Any, known: Mapping[str, type], name: str) -> Any:

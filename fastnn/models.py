@@ -640,17 +640,26 @@ class Sequential(Weights, Training, Exporting):
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """The model that `get_config` describes, with first values as its seed gives them."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("layers"), (list, tuple)):
+            raise ArgumentError(f"config: expected a dict with a list of layers, from get_config, got {config!r}")
         described = dict(config)
         shape = described.pop("build_input_shape", None)
         described["layers"] = [
-            Sequential.from_config(one["config"], custom_objects)
-            if one["class_name"] == "Sequential"
+            Sequential.from_config(one.get("config", {}), custom_objects)
+            if isinstance(one, Mapping) and one.get("class_name") == "Sequential"
             else layer_module.deserialize(one, custom_objects)
             for one in described["layers"]
         ]
-        model = cls(**described)
-        if shape is not None and not model.built:
-            model.build(shape)
+        try:
+            model = cls(**described)
+        except ArgumentError:
+            raise
+        except TypeError as error:  # there is no such argument
+            raise ArgumentError(f"config: {error}") from error
+        if shape is not None:
+            shape = (None, *sample_shape(batch_axes(shape, "build_input_shape")[1:], "build_input_shape"))
+            if not model.built:
+                model.build(shape)
         return model
 
     # -------------------------------------------------------------------------------------------------------- copies

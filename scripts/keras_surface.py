@@ -205,7 +205,8 @@ def arguments(value: Any) -> dict[str, inspect.Parameter] | None:
             found.setdefault(name, p.replace(kind=p.KEYWORD_ONLY) if inherits else p)
         if not any(p.kind is p.VAR_KEYWORD or name == "kwargs" for name, p in here.items()):
             break
-    return {name: p for name, p in found.items() if name not in ("self", "args", "kwargs", "options")}
+    left_out = ("self", "args", "kwargs", "options", "unknown")
+    return {name: p for name, p in found.items() if name not in left_out}
 
 
 def shown(value: Any) -> str:

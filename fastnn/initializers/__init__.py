@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validate
+from fastnn import _objects, _validate
 from fastnn._validate import FloatArray
 from fastnn.initializers._base import Initializer, dtype_of, shape_of
 from fastnn.initializers._drawn import (
@@ -181,14 +181,13 @@ def deserialize(config: Mapping[str, Any] | str, custom_objects: Mapping[str, An
     else:
         raise ValueError(f"config: expected a dict with 'class_name' and 'config', or a name, got {config!r}")
     custom = custom_objects or {}
-    if name in custom:
+    if isinstance(name, str) and name in custom:
         found = custom[name]
     else:
         found = _CLASSES[_validate.choice(name, "initializer", [*_CLASSES, *custom])]
     if not isinstance(found, type):
         return found
-    make: Callable[[Mapping[str, Any]], Any] = getattr(found, "from_config", lambda arguments: found(**arguments))
-    return make(arguments)
+    return _objects.made(found, arguments, "initializer")
 
 
 def get(identifier: InitializerLike) -> Any:

@@ -531,7 +531,10 @@ def axes_argument(axis: Any) -> Any:
     """An axis, or a list of axes."""
     if isinstance(axis, (int, np.integer)):
         return _validate.integer(axis, "axis")
-    return [_validate.integer(one, "axis") for one in _validate.items(axis, "axis", "axes")]
+    axes = [_validate.integer(one, "axis") for one in _validate.items(axis, "axis", "axes")]
+    if not axes or len(set(axes)) != len(axes):
+        raise ValueError(f"axis: expected different axes, at least one, got {axes}")
+    return axes
 
 
 def sample_axes(axis: int | list[int], input_shape: Sequence[int | None]) -> list[int]:

@@ -186,7 +186,8 @@ class Parallel(_Branching):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(**{**config, "branches": [from_configs(b) for b in config["branches"]]})
+        branches = _validate.items(config["branches"], "branches", "lists of layers")
+        return cls(**{**config, "branches": [from_configs(branch) for branch in branches]})
 
 
 class ModelLayer(_Branching):
@@ -232,4 +233,5 @@ def configs(layers: Sequence[Layer]) -> list[dict[str, Any]]:
 def from_configs(described: Sequence[Any]) -> list[Layer]:
     from fastnn import layers as module
 
-    return [one if isinstance(one, Layer) else module.deserialize(one) for one in described]
+    given = _validate.items(described, "layers", "layers as dicts")
+    return [one if isinstance(one, Layer) else module.deserialize(one) for one in given]

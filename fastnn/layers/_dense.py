@@ -387,7 +387,7 @@ class PReLU(Layer):
         self.shared_axes: list[int] | None = None
         if shared_axes is not None:
             axes = _validate.items(shared_axes, "shared_axes", "axes")
-            self.shared_axes = [_validate.integer(axis, "shared_axes") for axis in axes]
+            self.shared_axes = [_validate.integer(axis, "shared_axes", minimum=1) for axis in axes]
 
     def build(self, input_shape: Shape) -> None:
         shape = list(input_shape[1:])

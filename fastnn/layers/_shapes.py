@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastnn import _frames, _maps, _validate
 from fastnn._program import Builder, Tensor
+from fastnn._validate import FloatArray
 from fastnn.layers._base import Layer, Shape, axes_argument, batch_axes, sample_axes, sample_shape
 
 PIECE = 1 << 20  # elements that adapt looks at at a time
@@ -135,6 +136,8 @@ class Reshape(Layer):
         axes = (target_shape,) if isinstance(target_shape, int) else target_shape
         lengths = _validate.items(axes, "target_shape", "lengths")
         self.target_shape = tuple(_validate.integer(n, "target_shape", minimum=-1) for n in lengths)
+        if 0 in self.target_shape:
+            raise ValueError(f"target_shape: no axis can have the length 0, got {self.target_shape}")
         if self.target_shape.count(-1) > 1:
             raise ValueError(f"target_shape: only one axis may be -1, got {self.target_shape}")
 
@@ -196,6 +199,13 @@ class _Affine(Layer):
         )  # fmt: skip
 
 
+def _finite(value: Any, name: str) -> FloatArray:
+    """Finite numbers in float64."""
+    array: FloatArray = _validate.floats(value, name, np.float64).copy()
+    _validate.finite(array, name)
+    return array
+
+
 class Rescaling(_Affine):
     """x * scale + offset.
 
@@ -219,7 +229,7 @@ class Rescaling(_Affine):
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
-        self._numbers = _validate.floats(scale, "scale", np.float64), _validate.floats(offset, "offset", np.float64)
+        self._numbers = _finite(scale, "scale"), _finite(offset, "offset")
 
     def _statistics(self) -> tuple[Any, Any, Any, Any]:
         return 0.0, 1.0, *self._numbers
@@ -270,7 +280,13 @@ class Normalization(_Affine):
         self.invert = _validate.flag(invert, "invert")
         if (mean is None) != (variance is None):
             raise ValueError("mean, variance: both or neither can be given")
-        self._given = None if mean is None else (np.asarray(mean, np.float64), np.asarray(variance, np.float64))
+        self._given = None
+        if mean is not None:
+            self._given = _finite(mean, "mean"), _finite(variance, "variance")
+            if {self._given[0].size, self._given[1].size} - {1, self._given[0].size}:
+                raise ValueError(f"variance: expected as many numbers as mean has, got {variance!r}")
+            if (self._given[1] < 0).any():
+                raise ValueError(f"variance: expected numbers >= 0, got {variance!r}")
         self._config = None if self._given is None else [array.tolist() for array in self._given]
         self._count = 0.0
 

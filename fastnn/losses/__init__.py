@@ -17,7 +17,7 @@ True
 from collections.abc import Callable
 from typing import Any
 
-from fastnn import _validate
+from fastnn import _objects, _validate
 from fastnn import errors as _errors
 from fastnn.losses import _functions
 from fastnn.losses._base import Loss, TableLoss
@@ -188,7 +188,7 @@ def deserialize(name: str | dict[str, Any], custom_objects: dict[str, Any] | Non
     found: Any = known[_validate.choice(name["class_name"], "loss", known)]
     if not hasattr(found, "from_config"):
         raise _errors.ArgumentError(f"loss: {name['class_name']!r} is a function, and takes no config; pass its name")
-    loss: Loss = found.from_config(name.get("config", {}))
+    loss: Loss = _objects.made(found, name.get("config"), "loss")
     return loss
 
 

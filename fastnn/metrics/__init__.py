@@ -236,7 +236,7 @@ def deserialize(config: str | dict[str, Any], custom_objects: dict[str, Any] | N
         raise _errors.ArgumentError(
             f"metric: {config['class_name']!r} is a function, and takes no config; pass its name"
         )
-    return found.from_config(dict(config.get("config") or {}))
+    return _objects.made(found, config.get("config"), "metric")
 
 
 def function(name: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MetricFunction:
