@@ -5,6 +5,7 @@ import importlib
 import re
 import runpy
 import warnings
+from html import escape
 
 import numpy as np
 import pytest
@@ -448,6 +449,45 @@ def test_the_same_seed_finds_the_same(data):
     assert one.suggestion == same.suggestion and not np.array_equal(one.losses, other.losses)
 
 
+@pytest.mark.parametrize("low, high, edge, words", [
+    (1e-5, 0.01, "max_lr", "pass a larger max_lr to look further"),
+    (0.4, 0.8, "min_lr", "pass a smaller min_lr to look further"),
+    (1e-4, 3.0, None, ""),
+])  # fmt: skip
+def test_a_suggestion_at_the_edge_of_the_search_says_so(rng, low, high, edge, words):
+    """w^2 E[x^2] with E[x^2] = 1 / 0.6: gradient descent is fastest at the rate 0.3, and diverges from 0.6 on."""
+    x = rng.normal(size=(64, 1))
+    x *= np.sqrt(1 / 0.6 / np.mean(x**2))
+    model = model_of(layers.Dense(1, use_bias=False, kernel_initializer="ones"), dtype="float64")
+    found = lr_find(model, x, 0 * x, min_lr=low, max_lr=high, batch_size=64, epochs=8)
+    assert found.edge == edge
+    assert found.suggestion == {"max_lr": pytest.approx(high), "min_lr": pytest.approx(low)}.get(edge, found.suggestion)
+    assert ("at the edge of the search" in str(found)) == (edge is not None) and words in str(found)
+
+
+def test_results_are_readable(data, rng):
+    """Not lists of thousands of figures; and tables in notebooks, with names escaped."""
+    model = model_of(layers.Dense(3, "tanh", name="a<b>"), layers.Dense(3))
+    found = lr_find(model, *data, steps=50, batch_size=4)
+    assert repr(found) == f"RangeTest: {found}" and len(repr(found)) < 300
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", found._repr_html_())
+    figures = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    assert figures[0][0] == f"{found.rates[0]:.3g}" and figures[0][1] == f"{found.smoothed[0]:.3g}"
+    assert 2 <= len(figures) <= 13 and figures[-1][2] == f"{found.probe[-1]:.3g}"
+    assert escape(str(found)) in found._repr_html_()
+
+    flow = gradient_flow(model, *data)
+    assert repr(flow) == f"GradientFlow: {flow}" and len(repr(flow).splitlines()) == 4
+    html = flow._repr_html_()
+    assert "<td>a&lt;b&gt;</td><td>tanh</td>" in html and f"loss {flow.loss:.4g}" in html
+    assert html.count("<tr>") == 1 + len(flow.layers) + 1
+
+    checked = check_gradients(model, *data)
+    assert checked.ok and repr(checked) == f"GradientCheck: {checked}"
+    html = checked._repr_html_()
+    assert html.count("<td>yes</td>") == len(checked.parameters) + 1 and escape(str(checked).splitlines()[0]) in html
+
+
 def test_no_rate_where_none_helps():
     model = model_of(layers.Dense(1, kernel_initializer="zeros"))
     found = lr_find(model, np.ones((4, 2)), np.zeros((4, 1)), steps=10)
@@ -579,6 +619,10 @@ def test_a_planted_fault_is_named_and_cured(rng, fault):
     assert state_of(model) == before
     assert found.fault == fault and bool(found)
     assert str(found) == found.sentence and found.sentence.endswith(".") and CHANGES[fault] in found.sentence
+    assert repr(found) == f"Diagnosis: {found.sentence}"
+    html = found._repr_html_()
+    assert f"<caption>Diagnosis: {fault}</caption>" in html and escape(found.sentence) in html
+    assert all(f"<td>{name}</td><td>{value:.3g}</td>" in html for name, value in found.evidence.items())
     better = found.change.apply(model, x)
     assert state_of(model) == before
     assert trained(better, x, y) < 0.5 * trained(model, x, y)
@@ -588,7 +632,20 @@ def test_a_healthy_network_is_left_in_peace(rng):
     for model, x, y in (binary(rng, *hidden()), binary(rng, *hidden(3, "relu"), rate=0.05), binary(rng)):
         found = diagnose(model, x, y)
         assert not found and found.fault is None and found.sentence == "" and found.change is None
-        assert found.evidence["loss"] > found.evidence["loss after a trial"]
+        before, after = found.evidence["loss"], found.evidence["loss after a trial"]
+        assert before > after
+        assert str(found) == f"The network is healthy: in a trial the loss falls from {before:.3g} to {after:.3g}."
+        assert repr(found) == f"Diagnosis: {found}"
+        assert "<caption>Diagnosis: no fault</caption>" in found._repr_html_() and str(found) in found._repr_html_()
+
+
+def test_no_fault_is_not_called_healthy_where_the_loss_does_not_fall():
+    """The output is right from the start."""
+    model = model_of(layers.Dense(1, use_bias=False, kernel_initializer="ones"))
+    x = np.array([[1.0], [2.0], [-1.0], [-2.0]])
+    found = diagnose(model, x, x)
+    assert not found and found.evidence["loss"] == found.evidence["loss after a trial"] == 0
+    assert str(found) == "No fault was found, but in a trial the loss does not fall: it goes from 0 to 0."
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate, regularizers
+from fastnn._html import table
 from fastnn._validate import FloatArray
 from fastnn.diagnostics._copies import in_double
 from fastnn.layers import Embedding, Layer
@@ -71,6 +72,14 @@ class GradientCheck(NamedTuple):
                 f"{corners} of the figures lie at a corner of the loss, where there is no one slope to compare with"
             )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"GradientCheck: {self}"
+
+    def _repr_html_(self) -> str:
+        every = [*self.parameters, *([self.inputs] if self.inputs is not None else [])]
+        rows = [[one.name, "yes" if one.ok else "no", str(one.checked), f"{one.error:.2g}"] for one in every]
+        return table("GradientCheck", ["array", "right", "figures", "relative error"], rows, str(self).splitlines())
 
 
 def check_gradients(

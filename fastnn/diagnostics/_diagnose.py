@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import _data, _validate
 from fastnn._fit import batch_size_of
+from fastnn._html import table
 from fastnn.diagnostics._changes import Change
 from fastnn.diagnostics._copies import copied
 from fastnn.diagnostics._flow import SLOPES
@@ -49,7 +50,7 @@ WORTH = 0.15  # the share of the loss that it must be about
 
 
 class Diagnosis(NamedTuple):
-    """What diagnose returns. It is true if something is wrong; printed, it is the sentence.
+    """What diagnose returns. It is true if something is wrong; printed, it is the sentence, or says that nothing is.
 
     fault : "vanishing gradients", "exploding gradients", "dying relu", "rate too high", "rate too low", "symmetric
     start", "unscaled inputs", "wrong output", or None; sentence : what is wrong and what to change, "" for None; change
@@ -65,7 +66,19 @@ class Diagnosis(NamedTuple):
         return self.fault is not None
 
     def __str__(self) -> str:
-        return self.sentence
+        if self.fault is not None:
+            return self.sentence
+        before, after = (self.evidence.get(name, math.nan) for name in ("loss", "loss after a trial"))
+        if after < before:
+            return f"The network is healthy: in a trial the loss falls from {before:.3g} to {after:.3g}."
+        return f"No fault was found, but in a trial the loss does not fall: it goes from {before:.3g} to {after:.3g}."
+
+    def __repr__(self) -> str:
+        return f"Diagnosis: {self}"
+
+    def _repr_html_(self) -> str:
+        rows = [[name, f"{value:.3g}"] for name, value in self.evidence.items()]
+        return table(f"Diagnosis: {self.fault or 'no fault'}", ["measured", "value"], rows, [str(self)])
 
 
 def diagnose(
@@ -78,7 +91,7 @@ def diagnose(
     steps: int = 200,
     seed: int = 0,
 ) -> Diagnosis:
-    """Say in a sentence what keeps a network from training, and what to change; nothing if it is healthy.
+    """Say in a sentence what keeps a network from training, and what to change, or that it is healthy.
 
     It looks at the output against the loss and y, at the scale of x, at weights that are equal, at signals and
     gradients from layer to layer, at dead units, and at some steps of training at the model's rate and at rates around
@@ -131,7 +144,7 @@ def diagnose(
         found = look(case)
         if found is not None:
             return found
-    return Diagnosis(None, "", None, case.evidence)
+    return Diagnosis(None, "", None, case.evidence | {"loss after a trial": case.own.loss})
 
 
 class Case:

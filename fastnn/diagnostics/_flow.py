@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import _validate
+from fastnn._html import table
 from fastnn._validate import FloatArray
 from fastnn.diagnostics._copies import copied
 from fastnn.layers import Layer, Parallel, Residual
@@ -13,6 +14,7 @@ from fastnn.layers._branches import ModelLayer
 
 __all__ = ["GradientFlow", "LayerFlow", "gradient_flow"]
 
+HEADS = ["layer", "activation", "gradient", "weights", "mean", "std", "dead", "saturated"]
 SATURATED = 0.05  # the share of its largest slope below which an activation passes hardly anything back
 
 # How steep an activation is, as a share of its steepest, from its output
@@ -42,24 +44,33 @@ class LayerFlow(NamedTuple):
 
 
 class GradientFlow(NamedTuple):
-    """The loss, and a `LayerFlow` for each layer that has weights or an activation. Printed, it is a table."""
+    """The loss, and a `LayerFlow` for each layer that has weights or an activation. It is shown as a table."""
 
     loss: float
     layers: list[LayerFlow]
 
-    def __str__(self) -> str:
-        head = ["layer", "activation", "gradient", "weights", "mean", "std", "dead", "saturated"]
-        rows = [head]
+    def _rows(self) -> list[list[str]]:
+        rows = []
         for one in self.layers:
             figures = [f"{v:.3g}" if v is not None else "" for v in (one.gradient, one.weight, one.mean, one.std)]
             shares = [f"{v:.0%}" if v is not None else "" for v in (one.dead, one.saturated)]
             rows.append([one.name, one.activation or "", *figures, *shares])
+        return rows
+
+    def __str__(self) -> str:
+        rows = [HEADS, *self._rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
             for row in rows
         ]
         return "\n".join([f"loss {self.loss:.4g}", *(line.rstrip() for line in lines)])
+
+    def __repr__(self) -> str:
+        return f"GradientFlow: {self}"
+
+    def _repr_html_(self) -> str:
+        return table("GradientFlow", HEADS, self._rows(), [f"loss {self.loss:.4g}"])
 
 
 def run_layers(

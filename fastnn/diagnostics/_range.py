@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _data, _validate
 from fastnn._fit import batch_size_of
+from fastnn._html import table
 from fastnn.diagnostics._copies import copied
 from fastnn.errors import DivergenceError
 
@@ -23,6 +24,7 @@ OCTAVES = range(-2, 5)  # around the guess, at so many times 2, fits are tried
 EPOCHS = 15  # of such a fit, where nobody says how long that to come is,
 STEPS = 4000  # but not more than so many steps
 AS_GOOD = 0.02  # what share above the lowest loss is as good as that
+SHOWN = 13  # rates in a notebook's table
 LEAST = 1e-3  # by what share the loss must have fallen for a rate to be suggested
 
 
@@ -31,7 +33,8 @@ class RangeTest(NamedTuple):
 
     rates : the rates that were tried; losses : of the batch at each, before its step; smoothed : their averages over
     neighbouring rates; probe : the loss of the same samples after each step; suggestion : the rate to take, or None if
-    the loss fell at no rate. Losses are means over the sweeps.
+    the loss fell at no rate; edge : "min_lr" or "max_lr" if the best rate lies at that end of the search, else None.
+    Losses are means over the sweeps.
     """
 
     rates: Doubles
@@ -39,13 +42,27 @@ class RangeTest(NamedTuple):
     smoothed: Doubles
     probe: Doubles
     suggestion: float | None
+    edge: str | None = None
 
     def __str__(self) -> str:
         low, high = float(self.rates[0]), float(self.rates[-1])
         if self.suggestion is None:
             return f"at no rate from {low:.3g} to {high:.3g} did the loss fall: diagnose may say why"
         best = float(self.rates[int(np.argmin(self.smoothed))])
-        return f"suggested rate {self.suggestion:.3g}; the loss is lowest at {best:.3g} and was followed to {high:.3g}"
+        said = f"suggested rate {self.suggestion:.3g}; the loss is lowest at {best:.3g} and was followed to {high:.3g}"
+        if self.edge is not None:
+            other = "larger" if self.edge == "max_lr" else "smaller"
+            said += f". The best rate is at the edge of the search: pass a {other} {self.edge} to look further"
+        return said
+
+    def __repr__(self) -> str:
+        return f"RangeTest: {self}"
+
+    def _repr_html_(self) -> str:
+        places = np.unique(np.linspace(0, len(self.rates) - 1, SHOWN).round().astype(int))
+        columns = (self.rates, self.smoothed, self.probe)
+        rows = [[f"{column[i]:.3g}" for column in columns] for i in places]
+        return table("RangeTest", ["rate", "loss, smoothed", "loss of fixed samples"], rows, [str(self)])
 
 
 def lr_find(
@@ -135,7 +152,8 @@ def lr_find(
     if guess is None:
         return _result(rates, made, None)
     fits = _Fits(twin, (x, y, weights), size, epochs, (low, high))
-    return _result(rates, made, fits.best([guess * 2.0**octave for octave in OCTAVES]) or guess)
+    suggestion = fits.best([guess * 2.0**octave for octave in OCTAVES]) or min(max(guess, low), high)
+    return _result(rates, made, suggestion, fits.edge(suggestion))
 
 
 class _Fits:
@@ -168,6 +186,11 @@ class _Fits:
 
     def lowest(self) -> float:
         return min(self.losses, key=lambda rate: (self.losses[rate], rate))
+
+    def edge(self, suggestion: float) -> str | None:
+        """Whether the rate to take, or the one whose fit ended lowest, is the first or the last of the search."""
+        rates = {suggestion, self.lowest()}
+        return "max_lr" if self.high in rates else "min_lr" if self.low in rates else None
 
     def best(self, around: list[float]) -> float | None:
         """The rate to take, looked for from some on; None if all fits diverge."""
@@ -254,10 +277,12 @@ def _guess(rates: Doubles, made: list[tuple[Doubles, Doubles]]) -> float | None:
     return math.exp(sum(places) / len(places)) / BELOW
 
 
-def _result(rates: Doubles, made: list[tuple[Doubles, Doubles]], suggestion: float | None) -> RangeTest:
+def _result(
+    rates: Doubles, made: list[tuple[Doubles, Doubles]], suggestion: float | None, edge: str | None = None
+) -> RangeTest:
     """The means over the sweeps, up to where the first of them ends."""
     length = min(len(losses) for losses, _ in made)
     tried = rates[:length]
     losses = np.mean([losses[:length] for losses, _ in made], axis=0)
     probe = np.mean([probe[1 : length + 1] for _, probe in made], axis=0)
-    return RangeTest(tried, losses, _averages(tried, losses), probe, suggestion)
+    return RangeTest(tried, losses, _averages(tried, losses), probe, suggestion, edge)
