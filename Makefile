@@ -138,6 +138,10 @@ FILES ?= 100000
 fuzz: sanitized ## damaged model files under the same sanitizers (FILES=100000)
 	$(call ASAN,1) scripts/fuzz_files.py $(FILES)
 
+MUTANTS ?=
+mutants: $(STAMPS)/build $(STAMPS)/test ## make the code wrong in many small ways; which ways no test notices (MUTANTS="-k callbacks")
+	$(BIN)/python scripts/mutants.py $(MUTANTS)
+
 # ThreadSanitizer knows the pool's threads and those that the test starts; it does not look at what NumPy and Python do,
 # whose BLAS stays on one thread.
 tsan: $(STAMPS)/build $(STAMPS)/test ## the pool, what two callers run in it, products in stages, batches gathered ahead, under ThreadSanitizer
@@ -173,4 +177,4 @@ clean: ## remove everything that was built, and .venv
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -f fastnn/_core/*.so fastnn/_core/*.pyd fastnn/_core/*.html
 
-.PHONY: help demo test check format bench docs wheel sanitized asan fuzz tsan cross clean
+.PHONY: help demo test check format bench docs wheel sanitized asan fuzz tsan mutants cross clean
