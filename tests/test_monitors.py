@@ -143,6 +143,17 @@ def test_only_the_best_are_saved(mode, values, kept, options, tmp_path):
     assert watched(keep, values).saved == [str(tmp_path / f"{n}-{values[n - 1]}") for n in kept]
 
 
+@pytest.mark.parametrize("per_epoch", [1, 2, 3])
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+def test_every_so_many_batches_are_saved(every, per_epoch, tmp_path):
+    """Counted through all epochs, also where each has a single batch."""
+    model, _ = pair([(2, "linear")], "mean_squared_error", ("SGD", {}))
+    keep = callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.fnn", save_freq=every)
+    model.fit(X[: 4 * per_epoch], Y[: 4 * per_epoch], batch_size=4, epochs=7, verbose=0, callbacks=[keep])
+    expected = [divmod(n, per_epoch) for n in range(every - 1, 7 * per_epoch, every)]
+    assert {path.name for path in tmp_path.iterdir()} == {f"{e + 1}-{b + 1}.fnn" for e, b in expected}
+
+
 @pytest.mark.parametrize("append", [True, False])
 def test_a_log_is_written_anew_or_added_to(append, tmp_path):
     for values in ([3, 2], [1]):
