@@ -49,7 +49,31 @@ static double power(double x, int64_t n)
 #define LET_HYPERS_3(a, b, c) LET_HYPERS_2(a, b) LET_HYPER(c, 2)
 #define LET_HYPERS_4(a, b, c, d) LET_HYPERS_3(a, b, c) LET_HYPER(d, 3)
 #define VALUES(...) {__VA_ARGS__}
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, ...)        \
+
+/* NaN is larger than any number, so that a bound that is not known stays so */
+static double larger(double a, double b) { return a > b || a != a ? a : b; }
+static double smaller(double a, double b) { return a < b ? a : b; }
+/* Of epsilon, what a variance is at least that is not negative: both are multiples of a last place of epsilon */
+#define LEAST_VARIANCE 0x1p-54
+#define LET_CONSTANT(a, i)                                                                                             \
+    const double a = constant[i];                                                                                      \
+    (void)a;
+#define LET_CONSTANTS_1(a) LET_CONSTANT(a, 0)
+#define LET_CONSTANTS_2(a, b) LET_CONSTANTS_1(a) LET_CONSTANT(b, 1)
+#define LET_CONSTANTS_3(a, b, c) LET_CONSTANTS_2(a, b) LET_CONSTANT(c, 2)
+#define LET_CONSTANTS_4(a, b, c, d) LET_CONSTANTS_3(a, b, c) LET_CONSTANT(d, 3)
+#define LET_CONSTANTS_5(a, b, c, d, e) LET_CONSTANTS_4(a, b, c, d) LET_CONSTANT(e, 4)
+#define LET_CONSTANTS_6(a, b, c, d, e, f) LET_CONSTANTS_5(a, b, c, d, e) LET_CONSTANT(f, 5)
+#define LET_SLOTS_0() (void)slot;
+#define LET_SLOTS_1(a) double a = slot[0];
+#define LET_SLOTS_2(a, b) LET_SLOTS_1(a) double b = slot[1];
+#define LET_SLOTS_3(a, b, c) LET_SLOTS_2(a, b) double c = slot[2];
+#define PUT_SLOTS_0()
+#define PUT_SLOTS_1(a) slot[0] = a;
+#define PUT_SLOTS_2(a, b) PUT_SLOTS_1(a) slot[1] = b;
+#define PUT_SLOTS_3(a, b, c) PUT_SLOTS_2(a, b) slot[2] = c;
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, bounds_,    \
+                  ...)                                                                                                 \
     static void name##_remember(int64_t t, const double *hyper, double *memory)                                        \
     {                                                                                                                  \
         (void)t, (void)hyper, (void)memory;                                                                            \
@@ -60,12 +84,20 @@ static double power(double x, int64_t n)
         (void)lr, (void)t, (void)hyper, (void)memory;                                                                  \
         LET_HYPERS_##hypers_ hypers const double value[constants_] = VALUES values;                                    \
         memcpy(constant, value, sizeof value);                                                                         \
+    }                                                                                                                  \
+    static double name##_bound(double g, const double *constant, double *slot)                                         \
+    {                                                                                                                  \
+        LET_CONSTANTS_##constants_ constants LET_SLOTS_##slots_ slots double change;                                   \
+        (void)bounds_;                                                                                                 \
+        PUT_SLOTS_##slots_ slots;                                                                                      \
+        return change;                                                                                                 \
     }
 #include "optimizers.def"
 
 const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, text, ...)  \
-    {#name, #slots, initial, #hypers, text, slots_, name##_remember, name##_constants},
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, bounds_,    \
+                  text, ...)                                                                                           \
+    {#name, #slots, initial, #hypers, text, slots_, constants_, name##_remember, name##_constants, name##_bound},
 #include "optimizers.def"
 };
 

@@ -135,6 +135,41 @@ static void optimizer_penalties(ptrdiff_t n, const real *w, double *sums)
     sums[1] = sum16_total(&squares);
 }
 
+/* The matrix product's chain from 0 on, of one link */
+static void optimizer_outer(ptrdiff_t rows, ptrdiff_t columns, const real *x, const real *dz, real *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i++, out += columns) {
+        const vreal factor = v_set(x[i]);
+        FNN_VECTORS(j, columns)
+        v_store_n(out + j, v_fma(factor, v_load_n(dz + j, FNN_LEFT), v_zero()), FNN_LEFT);
+    }
+}
+
+/* Rounding up or down does not matter here, and every order of the elements will do. A sum only grows: it is not smaller
+   than the square of any element but for one rounding. */
+static double optimizer_rough_squares(ptrdiff_t n, const real *x)
+{
+    enum { SUMS = 4 };
+    vreal sum[SUMS];
+    FNN_UNROLL for (int j = 0; j < SUMS; j++)
+        sum[j] = v_zero();
+    ptrdiff_t i = 0;
+    for (; i + SUMS * VL <= n; i += SUMS * VL)
+        FNN_UNROLL for (int j = 0; j < SUMS; j++) {
+            const vreal a = v_load(x + i + j * VL);
+            sum[j] = v_fma(a, a, sum[j]);
+        }
+    for (; i < n; i += VL) {
+        const vreal a = v_load_n(x + i, (size_t)(n - i < VL ? n - i : VL));
+        sum[0] = v_fma(a, a, sum[0]);
+    }
+    sum[0] = v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3]));
+    vwide total = w_half(sum[0], 0);
+    FNN_UNROLL for (int half = 1; half < FNN_HALVES; half++)
+        total = w_add(total, w_half(sum[0], half));
+    return w_total(total);
+}
+
 static void optimizer_average(ptrdiff_t n, real *w, real *average, const fnn_step *s)
 {
     const step_form f = step_form_of(s);
@@ -157,6 +192,13 @@ FNN_INLINE vreal square_of_gradient(vreal g)
     return v_mul(v_unless(v_lt(v_abs(g), v_set((real)REAL_TINY_ROOT)), g), g);
 }
 
+/* v - a^2 + epsilon, where rounding has made it negative or 0, which no variance is, epsilon; NaN stays */
+FNN_INLINE vreal positive_variance(vreal average, vreal square, vreal eps)
+{
+    const vreal x = v_add(v_fnma(average, average, square), eps);
+    return v_select(v_le(x, v_zero()), eps, x);
+}
+
 #define LET_SLOTS_0()
 #define LET_SLOTS_1(a) vreal a = s[0];
 #define LET_SLOTS_2(a, b) vreal a = s[0], b = s[1];
@@ -175,7 +217,8 @@ FNN_INLINE vreal square_of_gradient(vreal g)
 /* <name>_rule      one vector: the new weights, from the weights, the gradient and the slots, which it changes
    <name>_update    a piece, with nothing but the rule
    <name>_step      a piece, with all that a step can have besides */
-#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, memory, formula, ...)  \
+#define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, memory, bounds,        \
+                  formula, ...)                                                                                        \
     FNN_INLINE vreal FNN_JOIN2(name, _rule)(vreal w, vreal g, vreal *s, const vreal *k)                                \
     {                                                                                                                  \
         FNN_JOIN2(LET_SLOTS_, slots_) slots FNN_JOIN2(LET_CONSTANTS_, constants_) constants                            \
@@ -288,6 +331,7 @@ static void optimizer_scale_columns(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 
 #define FNN_OPTIMIZER_ENTRIES                                                                                          \
     .step_gradient = optimizer_gradient, .step_accumulate = optimizer_accumulate, .step_squares = optimizer_squares,   \
-    .penalties = optimizer_penalties, .step_average = optimizer_average, .non_negative = optimizer_non_negative,       \
+    .penalties = optimizer_penalties, .outer = optimizer_outer, .rough_squares = optimizer_rough_squares, .step_average = optimizer_average,     \
+    .non_negative = optimizer_non_negative,                                                                            \
     .scale_piece = optimizer_scale, .column_squares = optimizer_column_squares,                                        \
     .scale_columns = optimizer_scale_columns,

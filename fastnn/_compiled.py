@@ -298,10 +298,18 @@ class PythonMetrics:
 
     def __init__(self, metrics: list[tuple[Any, bool]]) -> None:
         self.metrics = metrics
+        self.before: list[list[npt.NDArray[Any]]] = []
 
     def __call__(self, y_true: Any, y_pred: Any, weights: Any) -> None:
+        self.before = [[np.array(v) for v in metric.variables] for metric, _ in self.metrics]
         for metric, weighted in self.metrics:
             metric.update_state(y_true, y_pred, weights if weighted else None)
+
+    def discount(self) -> None:
+        """Take the last batch out again: its step was refused."""
+        for (metric, _), values in zip(self.metrics, self.before, strict=True):
+            for variable, value in zip(metric.variables, values, strict=True):
+                variable[...] = value
 
 
 class PythonUpdate:
@@ -310,9 +318,12 @@ class PythonUpdate:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def __call__(self, rate: float) -> None:
+    def __call__(self, rate: float) -> tuple[int, int] | None:
         model = self.model
-        model.optimizer.apply([model._gradient_of(v) for v in model._variables() if v.in_trainables])
+        refused: tuple[int, int] | None = model.optimizer._apply_checked(
+            [model._gradient_of(v) for v in model._variables() if v.in_trainables]
+        )
+        return refused
 
 
 class PythonPenalty:

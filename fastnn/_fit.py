@@ -108,6 +108,8 @@ class Fit:
         model._stream = self.source if isinstance(self.source, Stream) else None
         model.stop_training = False
         model._resume = None
+        if model.optimizer._updater is not None:
+            model.optimizer._updater.forget_bounds()
         try:
             self.epochs_loop()
         finally:

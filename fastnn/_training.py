@@ -129,7 +129,10 @@ class Training(Evaluating):
             self._forwards = trainer.forwards
 
     def _diverged(self, trainer: Trainer, batch: int, epoch: int, step: int) -> DivergenceError:
-        """What to raise for a loss that is not finite, of a batch of what the trainer is bound to."""
+        """What to raise for a loss that is not finite, of a batch of what the trainer is bound to; or for a step that
+        would not leave the weights finite."""
+        if trainer.refused is not None:
+            return self._unstable(*trainer.refused, epoch, step)
         loss = trainer.last_loss
         bad = trainer.first_bad_op(batch)
         where = (
@@ -140,6 +143,15 @@ class Training(Evaluating):
         return DivergenceError(
             f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; {where}. The model is as it was before this "
             "step. A lower learning rate, scaled inputs or clipnorm=1.0 are the usual cures"
+        )
+
+    def _unstable(self, loss: float, index: int, part: int, epoch: int, step: int) -> DivergenceError:
+        """What to raise for a step that would not leave finite what the optimizer keeps of one of its variables."""
+        name, what = self.optimizer._kept_as(index, part)
+        return DivergenceError(
+            f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}, but the step would make {what} of {name!r} "
+            "infinite or NaN. The model is as it was before this step. A lower learning rate, scaled inputs or "
+            "clipnorm=1.0 are the usual cures"
         )
 
     # ------------------------------------------------------------------------------------------------- single batches

@@ -52,7 +52,11 @@ class Weights(Compiling):
 
     @property
     def grads(self) -> FloatArray:
-        """Their gradients, in the same order, live: of the last step, or gathered by tapes."""
+        """Their gradients, in the same order, live: of the last step, or gathered by tapes.
+
+        Within a fit on batches of one sample, the gradients of large matrices are computed where they are used and
+        not written here, except in the last step before a callback or the end of an epoch.
+        """
         self._need_built()
         self._refresh_idle()
         return self._gradients

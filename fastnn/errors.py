@@ -81,7 +81,7 @@ class NotCompiledError(FastNNError, RuntimeError):
 
 
 class DivergenceError(FastNNError, ArithmeticError):
-    """The loss stopped being a finite number.
+    """The loss stopped being a finite number, or a step would have made weights infinite or NaN.
 
     Examples
     --------

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import _objects, _validate
 from fastnn import errors as _errors
-from fastnn._core import optimizers as _core
+from fastnn._core import constraints as _core
 from fastnn._validate import FloatArray
 
 __all__ = [

@@ -144,8 +144,106 @@ static const double hypers[FNN_HYPERS] = {0.5, 0.75, 0.001953125, 1};
         }                                                                                                              \
     }
 
+/* x and dz such that zeros of both signs, numbers that vanish and infinite ones come out */
+#define DEFINE_MORE(real, T, MOST)                                                                                     \
+    static real any_##T(void)                                                                                          \
+    {                                                                                                                  \
+        const double x = number(), kind = number();                                                                    \
+        return (real)(kind < -0.8 ? 0 * x : kind < -0.6 ? x * MOST : kind < -0.4 ? x / MOST : x);                      \
+    }                                                                                                                  \
+                                                                                                                       \
+    static void outer_##T(void)                                                                                        \
+    {                                                                                                                  \
+        for (ptrdiff_t columns = 0; columns <= 40; columns++)                                                          \
+            for (ptrdiff_t rows = 0; rows <= 5; rows++) {                                                              \
+                const size_t size = (size_t)(rows * columns + 1) * sizeof(real);                                       \
+                real *x = malloc((size_t)(rows + 1) * sizeof(real)), *dz = malloc((size_t)(columns + 1) * sizeof *dz); \
+                real *out = malloc(size), *want = malloc(size);                                                        \
+                for (ptrdiff_t i = 0; i < rows; i++)                                                                   \
+                    x[i] = any_##T();                                                                                  \
+                for (ptrdiff_t j = 0; j < columns; j++)                                                                \
+                    dz[j] = any_##T();                                                                                 \
+                fnn_outer(rows, columns, x, dz, out);                                                                  \
+                const ptrdiff_t width = FNN_OF(x)->tile[FNN_TILE_WIDE].columns;                                        \
+                for (ptrdiff_t i = 0; i < rows; i++)                                                                   \
+                    for (ptrdiff_t j = 0; j < columns; j += width)                                                     \
+                        fnn_tile(FNN_TILE_WIDE, 1, columns - j < width ? columns - j : width, 1, x + i, 1, 1, dz + j,  \
+                                 columns, want + i * columns + j, columns, (const real *)NULL, 0, 0, 0);               \
+                CHECK(memcmp(out, want, (size_t)(rows * columns) * sizeof(real)) == 0, "%td x %td", rows, columns);    \
+                free(x), free(dz), free(out), free(want);                                                              \
+            }                                                                                                          \
+    }                                                                                                                  \
+                                                                                                                       \
+    static void rough_##T(void)                                                                                        \
+    {                                                                                                                  \
+        for (ptrdiff_t n = 0; n <= 300; n += n < 70 ? 1 : 23) {                                                        \
+            real *x = malloc((size_t)(n ? n : 1) * sizeof(real));                                                      \
+            double want = 0;                                                                                           \
+            for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
+                x[i] = (real)number();                                                                                 \
+                want += (double)x[i] * (double)x[i];                                                                   \
+            }                                                                                                          \
+            CHECK(fabs(fnn_rough_squares(n, x) - want) <= 1e-5 * want, "%td", n);                                      \
+            for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
+                const real was = x[i];                                                                                 \
+                x[i] = (real)NAN;                                                                                      \
+                CHECK(isnan(fnn_rough_squares(n, x)), "NaN at %td of %td", i, n);                                      \
+                x[i] = (real) - INFINITY;                                                                              \
+                CHECK(fnn_rough_squares(n, x) == INFINITY, "infinity at %td of %td", i, n);                            \
+                x[i] = (real) - 1e9;                                                                                   \
+                CHECK(fnn_rough_squares(n, x) >= 0.9999999e18, "1e9 at %td of %td", i, n);                             \
+                x[i] = was;                                                                                            \
+            }                                                                                                          \
+            free(x);                                                                                                   \
+        }                                                                                                              \
+    }                                                                                                                  \
+                                                                                                                       \
+    /* No step changes a weight by more than its rule says, or makes a slot larger, from gradients of any size */      \
+    static void bounds_##T(void)                                                                                       \
+    {                                                                                                                  \
+        for (int rule = 0; rule < FNN_OPTIMIZERS; rule++) {                                                            \
+            const fnn_optimizer_row *row = &fnn->optimizer_rows[rule];                                                 \
+            for (int trial = 0; trial < 200; trial++) {                                                                \
+                real w[WHOLE], before[WHOLE], g[WHOLE], slots[FNN_SLOTS][WHOLE];                                       \
+                real *slot[FNN_SLOTS] = {slots[0], slots[1], slots[2]};                                                \
+                double bound[FNN_SLOTS], constants[FNN_CONSTANTS], memory = 1, largest, change = 0;                    \
+                for (int i = 0; i < WHOLE; i++)                                                                        \
+                    for (int s = 0; s < FNN_SLOTS; s++)                                                                \
+                        slots[s][i] = (real)(rule == FNN_OPTIMIZER_rprop && s == 1 ? 0.125 : 0);                       \
+                bound[0] = bound[2] = 0, bound[1] = (double)slots[1][0];                                               \
+                for (int t = 1; t <= 6; t++) {                                                                         \
+                    largest = pow(10, 8 * number());                                                                   \
+                    for (int i = 0; i < WHOLE; i++) {                                                                  \
+                        w[i] = before[i] = (real)0;                                                                    \
+                        g[i] = (real)(largest * (i % 3 ? number() : i % 2 ? 1 : -1));                                  \
+                    }                                                                                                  \
+                    row->remember(t, hypers, &memory);                                                                 \
+                    row->constants(pow(10, 3 * number()), t, hypers, &memory, constants);                              \
+                    for (int i = 0; i < row->constant_count; i++)                                                      \
+                        constants[i] = (double)(real)constants[i];                                                     \
+                    change = row->bound(largest * 1.000001, constants, bound);                                         \
+                    fnn_rule(rule, WHOLE, w, g, slot, constants);                                                      \
+                    for (int i = 0; i < WHOLE; i++) {                                                                  \
+                        CHECK(fabs((double)w[i]) <= change * 1.00001, "%s: %g, not %g", row->name, (double)w[i],       \
+                              change);                                                                                 \
+                        for (int s = 0; s < row->slot_count; s++)                                                      \
+                            CHECK(fabs((double)slots[s][i]) <= bound[s] * 1.00001, "%s, slot %d: %g, not %g",          \
+                                  row->name, s, (double)slots[s][i], bound[s]);                                        \
+                    }                                                                                                  \
+                }                                                                                                      \
+                CHECK(isfinite(change), "%s: no bound", row->name);                                                    \
+                memset(constants, 0, sizeof constants); /* an epsilon of 0, and nothing holds */                       \
+                change = row->bound(1, constants, bound);                                                              \
+                CHECK(!isfinite(change) || rule < FNN_OPTIMIZER_rmsprop || rule >= FNN_OPTIMIZER_lion, "%s: %g",       \
+                      row->name, change);                                                                              \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
 DEFINE_TESTS(float, f32)
 DEFINE_TESTS(double, f64)
+DEFINE_MORE(float, f32, 1e30)
+DEFINE_MORE(double, f64, 1e200)
 
 int main(void)
 {
@@ -156,6 +254,12 @@ int main(void)
     sums_f32();
     rules_f64();
     sums_f64();
+    outer_f32();
+    outer_f64();
+    rough_f32();
+    rough_f64();
+    bounds_f32();
+    bounds_f64();
     CHECK(!fnn->has_fma || digest == DIGEST, "%s: the digest is 0x%llxu", fnn->isa, (unsigned long long)digest);
     return check_report("optimizers");
 }

@@ -8,16 +8,13 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._core.batches cimport Batches
-from fastnn._core.engine cimport failed
 from fastnn._core.kernels cimport chosen_table, clock, fnn, real
-from fastnn._core.ops cimport DONE, NOT_FINITE
+from fastnn._core.ops cimport DONE
 from fastnn._core.random cimport random_permutation
 from fastnn._core.steps cimport Job, begin_sums, many_batches, mean_loss
 from fastnn._core.train cimport Trainer, patience_of, rates_of
 
 import numpy as np
-
-from fastnn._core.train import NotFinite
 
 cnp.import_array()
 fnn = chosen_table()
@@ -273,9 +270,7 @@ cdef class Epochs:
                 status = many_epochs(c, job, end, rates, patience, <const double *>NULL)
             else:
                 status = many_epochs(c, job, end, rates, patience, <const float *>NULL)
-        if status == NOT_FINITE:
-            raise NotFinite(f"batch {c.place % c.each}: the loss is {job.loss}", c.place % c.each)
-        failed(status)
+        self.trainer.expect_finite(status, f"batch {c.place % c.each}: ", c.place % c.each)
         return 0
 
     cdef int run_in_parts(self, int64_t end, const double *rates, int64_t patience) except -1:

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint64_t
 
 from fastnn._core.kernels cimport real
+from fastnn._core.updates cimport Factor
 
 cdef enum OpKind:
     DENSE                # y[rows, O] = f(x[rows, I] w[I, O] + b[O])
@@ -62,6 +63,11 @@ cdef struct Run:
     double penalty                # their sum so far
     uint64_t forwards             # training forwards so far
     int threads
+    bint looks                    # backward looks whether a gradient of the weights may be larger than
+    double most                   # this,
+    bint large                    # and one may be
+    Factor *factors               # of each variable that learns: gradients that need not be written; NULL for none
+    const ptrdiff_t *variables    # of each op: which of them w is, if it may be there; -1
 
 cdef enum Status:
     DONE = 0                      # below -1, since backward ends at first - 1
@@ -69,6 +75,7 @@ cdef enum Status:
     BAD_INDEX = -11               # an embedding was asked for a row that it does not have
     NOT_FINITE = -12              # the loss is not
     BAD_BATCH = -13               # it begins behind the last sample
+    NOT_STABLE = -14              # the loss is, but not what the step would make of the weights
 
 # Run ops first .. last - 1. Returns the index of the op that needs Python, `last` when there was none, or a Status.
 cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil

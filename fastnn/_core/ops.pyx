@@ -29,9 +29,14 @@ from fastnn._core.norms cimport (
     layer_norm_forward,
 )
 
-from fastnn._core.optimizers cimport penalties
+from fastnn._core.constraints cimport penalties
+
+from fastnn._core.updates cimport Factor, fnn_rough_squares
 
 fnn = chosen_table()
+
+cdef enum:
+    LOOKED_THROUGH = 8192     # elements of a gradient that are looked through; a larger one's factors are
 
 KINDS = {
     "dense": DENSE, "activate": ACTIVATE, "activate_rows": ACTIVATE_ROWS, "prelu": PRELU, "dropout": DROPOUT,
@@ -175,6 +180,62 @@ cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil:
 
 # ---------------------------------------------------------------------------------------------------------- backward
 
+cdef void look(Run *run, ptrdiff_t n, const real *gradient) noexcept nogil:
+    """See whether a gradient of weights, which may be absent, is too large for a step that nobody checks."""
+    if run.looks and gradient != NULL and not fnn_rough_squares(n, gradient) <= run.most * run.most:
+        run.large = True
+
+
+cdef void look_at_product(Run *run, ptrdiff_t R, ptrdiff_t I, ptrdiff_t O, const real *x, const real *dz, real *dw,
+                          real *db, bint written) noexcept nogil:
+    """The same for dw = x^T dz and db. Of a large dw only the factors are read: no element exceeds |x| |dz|, and dw
+    stays in the caches of the threads that wrote it."""
+    cdef double squares
+    if not run.looks or dw == NULL and db == NULL:
+        return
+    if dw != NULL and written and I * O <= LOOKED_THROUGH and I * O < R * (I + O):
+        if db == dw + I * O:
+            look(run, I * O + O, dw)
+        else:
+            look(run, I * O, dw)
+            look(run, O, db)
+        return
+    squares = fnn_rough_squares(R * O, dz)
+    if dw != NULL and not fnn_rough_squares(R * I, x) * squares <= run.most * run.most:
+        run.large = True
+    if db != NULL and not R * squares <= run.most * run.most:
+        run.large = True
+
+
+cdef Factor *factor_of(const Run *run, const Op *op) noexcept nogil:
+    """Where the factors of w's gradient go, if it is not to be written."""
+    cdef ptrdiff_t variable
+    if run.factors == NULL:
+        return NULL
+    variable = run.variables[op - run.ops]
+    return &run.factors[variable] if variable >= 0 else NULL
+
+
+cdef int dense_op_backward(Run *run, const Op *op, real *dy, real *dx, bint wanted, const real *tag) noexcept nogil:
+    cdef const real *x = value_of(run, op.input, tag)
+    cdef const real *kept = plane(run, op.kept, tag)
+    cdef real *dw = slopes(run, op.w, op.w_trains, tag)
+    cdef real *db = slopes(run, op.b, op.b_trains, tag)
+    cdef ptrdiff_t R = run.B * op.rows
+    cdef Factor *factor = factor_of(run, op)
+    if factor != NULL:
+        memcpy(factor.x, x, op.inputs * sizeof(real))
+    if dense_backward(R, op.inputs, op.outputs, x, weights(run, op.w, op.w_trains, tag),
+                      kept if kept != NULL else value_of(run, op.output, tag), dy, op.activation, op.parameters,
+                      run.adds, dy, dw if factor == NULL else NULL, db, dx if wanted else NULL, op.adds_dx,
+                      run.threads):
+        return NO_MEMORY
+    if factor != NULL:
+        memcpy(factor.dz, dy, op.outputs * sizeof(real))
+    look_at_product(run, R, op.inputs, op.outputs, x, dy, dw, db, factor == NULL)
+    return DONE
+
+
 cdef void unembed(const Op *op, ptrdiff_t R, const real *x, const real *dy, bint add, real *dw) noexcept nogil:
     """dw[x[r], :] += dy[r, :], row after row; where rows are marked as touched, only those were not 0"""
     cdef ptrdiff_t r
@@ -272,16 +333,10 @@ cdef int backward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef real *dy = gradient_of(run, op.output, tag)
     cdef real *dx = gradient_of(run, op.input, tag)
     cdef real *target
-    cdef const real *kept = plane(run, op.kept, tag)
-    cdef ptrdiff_t R = run.B * op.rows, n = run.B * run.buffers[op.input].size
+    cdef ptrdiff_t n = run.B * run.buffers[op.input].size
     cdef bint wanted = op.wants_dx or run.wants_input
     if op.kind == DENSE:
-        if dense_backward(R, op.inputs, op.outputs, value_of(run, op.input, tag), weights(run, op.w, op.w_trains, tag),
-                          kept if kept != NULL else value_of(run, op.output, tag), dy, op.activation, op.parameters,
-                          run.adds, dy, slopes(run, op.w, op.w_trains, tag), slopes(run, op.b, op.b_trains, tag),
-                          dx if wanted else NULL, op.adds_dx, run.threads):
-            return NO_MEMORY
-        return DONE
+        return dense_op_backward(run, op, dy, dx, wanted, tag)
     if op.kind == ADD and wanted:  # the other one's gradient too
         target = gradient_of(run, op.other, tag)
         if op.adds_other:
@@ -294,6 +349,12 @@ cdef int backward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
         target = plane(run, op.temporary, tag)
         backward_plain(run, op, dy, target, tag)
         fnn_add(n, dx, target, dx)
+    if op.kind == EMBED:  # a row's gradient is a sum of rows of dy
+        look_at_product(run, run.B * op.rows, 0, op.outputs, <const real *>NULL, dy, <real *>NULL,
+                        slopes(run, op.w, op.w_trains, tag), False)
+    else:  # those that have weights have one or two for each column
+        look(run, op.inputs, slopes(run, op.w, op.w_trains, tag))
+        look(run, op.inputs, slopes(run, op.b, op.b_trains, tag))
     return DONE
 
 

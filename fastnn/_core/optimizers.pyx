@@ -1,45 +1,39 @@
-"""One step of an optimizer over many variables, and what goes with it: penalties, norms, averages, constraints.
+"""The plan of an optimizer's steps over a list of variables, as Python sees it."""
 
-A step reads and writes each weight, gradient and slot once (twice where a norm is asked for). The work is cut into
-blocks whose borders depend on the variables' sizes alone, so that the number of threads changes no bit.
-"""
-
-from libc.math cimport INFINITY, NAN, isfinite, sqrt
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
 
+from fastnn._core.constraints cimport constraint_of
 from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, release
-from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
+from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
+from fastnn._core.updates cimport (
+    ACCUMULATE,
+    AVERAGE,
+    BLOCK,
+    FREE,
+    FNN_OPTIMIZERS,
+    GRADIENTS,
+    TRUSTED,
+    UNKNOWN,
+    Check,
+    Piece,
+    Plan,
+    Segment,
+    Work,
+    at,
+    begin,
+    begin_update,
+    finish,
+    fnn_rule,
+    optimizer_rows,
+    run,
+    step,
+)
 
 cnp.import_array()
 fnn = chosen_table()
-
-cdef enum:
-    BLOCK = 8192            # elements a thread takes at a time, and the unit of every sum of squares
-    THREADED = 4 * BLOCK    # fewer elements than this are not worth waking a thread for
-cdef double EPSILON = 1e-7  # of the norms in constraints, as Keras's backend.epsilon()
-
-cdef enum Phase:
-    SUMS
-    ACCUMULATE
-    GRADIENTS
-    UPDATE
-    AVERAGE
-
-cdef struct Work:
-    Plan *plan
-    Phase phase
-    fnn_step step           # what all segments share
-    double share            # what the penalties' gradients count
-    double constants[6]
-    void **out              # GRADIENTS: where to
-
-cdef struct Constrained:
-    char *w
-    int wide
-    Constraint *constraint
-    ptrdiff_t lines         # along the axis in one task
 
 
 def _names(const char *text):
@@ -56,279 +50,6 @@ ROWS = [
     for i in range(FNN_OPTIMIZERS)
 ]
 
-
-# ------------------------------------------------------------------------------------------------------------ the step
-
-cdef inline real *at(const void *arena, ptrdiff_t index, const real *kind) noexcept nogil:
-    """Element `index` of an arena that may be absent."""
-    return (<real *>arena) + index if arena != NULL else NULL
-
-
-cdef void update(Work *work, const Segment *segment, ptrdiff_t start, ptrdiff_t size, const fnn_step *s,
-                 const real *kind) noexcept nogil:
-    """The rule on elements `start` .. `start + size` of a variable."""
-    cdef Plan *plan = work.plan
-    cdef ptrdiff_t place = segment.offset + start
-    cdef real *w = (<real *>segment.w) + start
-    cdef real *g = at(segment.g, start, kind)
-    cdef real *accumulated = at(plan.accumulated, place, kind)
-    cdef real *average = at(plan.average, place, kind)
-    cdef real *slot[3]
-    cdef int i
-    for i in range(3):
-        slot[i] = at(plan.slot[i], place, kind)
-    if (accumulated == NULL and average == NULL and s.decay == 0 and s.l1 == 0 and s.l2 == 0 and s.unscale == 1
-            and s.scale == 1 and s.clip == 0):
-        fnn_rule(plan.rule, size, w, g, slot, work.constants)
-    else:
-        fnn_step_rule(plan.rule, size, w, g, slot, accumulated, average, work.constants, s)
-
-
-cdef void update_touched(Work *work, const Segment *segment, ptrdiff_t start, ptrdiff_t size, const fnn_step *s,
-                         const real *kind) noexcept nogil:
-    """The same for those elements that lie in touched rows."""
-    cdef ptrdiff_t end = start + size, row = start // segment.row, stop
-    while start < end:
-        stop = min((row + 1) * segment.row, end)
-        if segment.touched[row]:
-            update(work, segment, start, stop - start, s, kind)
-        start = stop
-        row += 1
-
-
-cdef void work_on(Work *work, ptrdiff_t index, const real *kind) noexcept nogil:
-    """One phase of the step for one piece."""
-    cdef Plan *plan = work.plan
-    cdef Piece *piece = &plan.pieces[index]
-    cdef Segment *segment = &plan.segments[piece.segment]
-    cdef ptrdiff_t place = segment.offset + piece.start
-    cdef real *w = (<real *>segment.w) + piece.start
-    cdef real *g = at(segment.g, piece.start, kind)
-    cdef real *accumulated = at(plan.accumulated, place, kind)
-    cdef real *average = at(plan.average, place, kind)
-    cdef fnn_step s = work.step
-    if g == NULL or work.phase == AVERAGE:
-        if average != NULL and work.phase != SUMS and work.phase != GRADIENTS:
-            fnn_step_average(piece.size, w, average, &s)
-        return
-    s.l1 = segment.l1 * work.share
-    s.l2 = segment.l2 * work.share
-    s.scale = segment.scale
-    if not segment.decays:
-        s.decay = 0
-    if work.phase == SUMS:
-        plan.sums[index] = fnn_step_squares(piece.size, w, g, accumulated, &s)
-    elif work.phase == GRADIENTS:
-        fnn_step_gradient(piece.size, w, g, accumulated, (<real *>work.out[piece.segment]) + piece.start, &s)
-    elif work.phase == ACCUMULATE:
-        fnn_step_accumulate(piece.size, w, g, accumulated, &s)
-        if average != NULL:
-            fnn_step_average(piece.size, w, average, &s)
-    elif segment.touched != NULL:
-        update_touched(work, segment, piece.start, piece.size, &s, kind)
-    else:
-        update(work, segment, piece.start, piece.size, &s, kind)
-
-
-cdef void work_task(void *context, int64_t index, int worker) noexcept nogil:
-    cdef Work *work = <Work *>context
-    if work.plan.wide:
-        work_on(work, index, <double *>NULL)
-    else:
-        work_on(work, index, <float *>NULL)
-
-
-cdef void run(Work *work, Phase phase) noexcept nogil:
-    """A phase over all pieces."""
-    work.phase = phase
-    cdef int threads = get_threads() if work.plan.element_count >= THREADED else 1
-    parallel(work_task, work, work.plan.piece_count, threads)
-
-
-cdef void find_scales(Work *work) noexcept nogil:
-    """The clip's factor for each segment, from the norms of the gradients, which are summed in the segments' order."""
-    cdef Plan *plan = work.plan
-    cdef double clip = plan.clip_norm if plan.clip_norm > 0 else plan.global_clip_norm
-    cdef double total = 0, squares, norm, scale
-    cdef ptrdiff_t i, p = 0
-    run(work, SUMS)
-    for i in range(plan.segment_count):
-        squares = 0
-        while p < plan.piece_count and plan.pieces[p].segment == i:
-            squares += plan.sums[p]
-            p += 1
-        if plan.segments[i].g == NULL:
-            continue
-        total += squares
-        norm = sqrt(squares)
-        plan.segments[i].scale = clip / norm if norm > clip else 1 if norm <= clip else NAN
-    if plan.clip_norm > 0:
-        return
-    norm = sqrt(total)
-    # as Keras: a global norm that is not finite makes every gradient NaN
-    scale = (clip / norm if norm > clip else 1) if isfinite(norm) else NAN
-    for i in range(plan.segment_count):
-        plan.segments[i].scale = scale
-
-
-cdef int begin(Work *work, Plan *plan, double lr) noexcept nogil:
-    """Fill in what the step's tasks share. True when this step updates, false when it only accumulates a gradient."""
-    cdef int64_t updates = plan.iterations // plan.accumulation_steps
-    work.plan = plan
-    work.out = NULL
-    work.share = 1
-    work.step.unscale = 1 / plan.loss_scale
-    work.step.l1 = work.step.l2 = 0
-    work.step.steps = plan.accumulation_steps
-    work.step.scale = 1
-    work.step.clip = plan.clip_value
-    work.step.decay = lr * plan.weight_decay
-    work.step.ema = plan.ema_momentum if updates else 0
-    work.step.overwrite = plan.ema_overwrite_frequency and (updates + 1) % plan.ema_overwrite_frequency == 0
-    return (plan.iterations + 1) % plan.accumulation_steps == 0
-
-
-cdef void begin_update(Work *work, double lr) noexcept nogil:
-    cdef Plan *plan = work.plan
-    cdef int64_t t = plan.iterations // plan.accumulation_steps + 1
-    if plan.rule >= 0:
-        optimizer_rows[plan.rule].remember(t, plan.hypers, &plan.memory)
-        optimizer_rows[plan.rule].constants(lr, t, plan.hypers, &plan.memory, work.constants)
-    if plan.clip_norm > 0 or plan.global_clip_norm > 0:
-        find_scales(work)
-
-
-cdef void finish(Plan *plan) noexcept nogil:
-    cdef ptrdiff_t i
-    if plan.constrained:
-        for i in range(plan.segment_count):
-            if plan.segments[i].g != NULL and plan.segments[i].constraint.kind != FREE and plan.segments[i].size:
-                constrain(plan.segments[i].w, plan.wide, &plan.segments[i].constraint)
-    plan.iterations += 1
-
-
-cdef void step(Plan *plan, double lr, double share) noexcept nogil:
-    cdef Work work
-    cdef int updates = begin(&work, plan, lr)
-    work.share = share
-    if updates:
-        begin_update(&work, lr)
-        run(&work, UPDATE)
-    else:
-        run(&work, ACCUMULATE)
-    finish(plan)
-
-
-# ----------------------------------------------------------------------------------------- penalties and constraints
-
-cdef void penalties(ptrdiff_t n, const real *w, double *sums) noexcept nogil:
-    cdef double block[2]
-    cdef ptrdiff_t i = 0
-    sums[0] = sums[1] = 0
-    while i < n:
-        fnn_penalties(min(<ptrdiff_t>BLOCK, n - i), w + i, block)
-        sums[0] += block[0]
-        sums[1] += block[1]
-        i += BLOCK
-
-
-def penalty_sums(const real[::1] w):
-    """(sum |w|, sum w^2), in double"""
-    cdef double sums[2]
-    sums[0] = sums[1] = 0
-    if w.shape[0]:
-        with nogil:
-            penalties(w.shape[0], &w[0], sums)
-    return sums[0], sums[1]
-
-
-cdef double norm_factor(double squares, const Constraint *c) noexcept nogil:
-    """(rate clip(|w|, minimum, maximum) + (1 - rate) |w|) / (epsilon + |w|)"""
-    cdef double norm = sqrt(squares)
-    cdef double wanted = c.minimum if norm < c.minimum else c.maximum if norm > c.maximum else norm
-    if c.rate != 1:
-        wanted = c.rate * wanted + (1 - c.rate) * norm
-    return wanted / (EPSILON + norm)
-
-
-cdef void constrain_lines(Constrained *job, ptrdiff_t index, const real *kind) noexcept nogil:
-    """One task: a block of elements, of contiguous lines, or FNN_COLUMNS columns of one matrix."""
-    cdef Constraint *c = job.constraint
-    cdef real *w = <real *>job.w
-    cdef ptrdiff_t columns, first, i
-    cdef double sums[FNN_COLUMNS]
-    cdef fnn_step plain
-    if c.kind == NON_NEGATIVE:
-        first = index * BLOCK
-        fnn_non_negative(min(<ptrdiff_t>BLOCK, c.outer * c.reduced * c.inner - first), w + first)
-    elif c.inner == 1:
-        plain.unscale = plain.steps = plain.scale = 1
-        plain.l1 = plain.l2 = plain.clip = plain.decay = plain.ema = 0
-        plain.overwrite = 0
-        for i in range(index * job.lines, min((index + 1) * job.lines, c.outer)):
-            w = (<real *>job.w) + i * c.reduced
-            sums[0] = fnn_step_squares(c.reduced, w, w, <const real *>NULL, &plain)
-            fnn_scale_piece(c.reduced, w, norm_factor(sums[0], c))
-    else:
-        columns = (c.inner + FNN_COLUMNS - 1) // FNN_COLUMNS
-        first = index % columns * FNN_COLUMNS
-        w += index // columns * c.reduced * c.inner + first
-        columns = min(<ptrdiff_t>FNN_COLUMNS, c.inner - first)
-        fnn_column_squares(c.reduced, columns, c.inner, w, sums)
-        for i in range(FNN_COLUMNS):
-            sums[i] = norm_factor(sums[i], c)
-        fnn_scale_columns(c.reduced, columns, c.inner, w, sums)
-
-
-cdef void constrain_task(void *context, int64_t index, int worker) noexcept nogil:
-    cdef Constrained *job = <Constrained *>context
-    if job.wide:
-        constrain_lines(job, index, <double *>NULL)
-    else:
-        constrain_lines(job, index, <float *>NULL)
-
-
-cdef void constrain(void *w, int wide, Constraint *constraint) noexcept nogil:
-    cdef Constrained job
-    cdef Constraint *c = constraint
-    cdef ptrdiff_t size = c.outer * c.reduced * c.inner, tasks
-    job.w = <char *>w
-    job.wide = wide
-    job.constraint = c
-    job.lines = max(<ptrdiff_t>1, BLOCK // max(<ptrdiff_t>1, c.reduced))
-    if size == 0:
-        return
-    if c.kind == NON_NEGATIVE:
-        tasks = (size + BLOCK - 1) // BLOCK
-    elif c.inner == 1:
-        tasks = (c.outer + job.lines - 1) // job.lines
-    else:
-        tasks = c.outer * ((c.inner + FNN_COLUMNS - 1) // FNN_COLUMNS)
-    parallel(constrain_task, &job, tasks, get_threads() if size >= THREADED else 1)
-
-
-cdef Constraint constraint_of(tuple given) except *:
-    """(kind, minimum, maximum, rate, outer, reduced, inner) as a struct; None for no constraint."""
-    cdef Constraint c
-    c.kind = FREE
-    c.minimum, c.maximum, c.rate, c.outer, c.reduced, c.inner = 0, INFINITY, 1, 1, 1, 1
-    if given is not None:
-        kind, c.minimum, c.maximum, c.rate, c.outer, c.reduced, c.inner = given
-        c.kind = NON_NEGATIVE if kind == "non_negative" else NORM
-    return c
-
-
-def constrain_array(real[::1] w, tuple constraint):
-    """Bring w under a constraint, in place."""
-    cdef Constraint c = constraint_of(constraint)
-    if w.shape[0] != c.outer * c.reduced * c.inner:
-        raise ValueError("the constraint's extents are not those of the array")
-    if w.shape[0]:
-        with nogil:
-            constrain(&w[0], sizeof(real) == sizeof(double), &c)
-
-
-# ---------------------------------------------------------------------------------------------------------- the updater
 
 cdef class Updater:
     """The plan of an optimizer's steps over a list of variables, and the arenas of its slots.
@@ -361,6 +82,7 @@ cdef class Updater:
             segment.constraint = constraint_of(constraint)
             segment.scale = 1
             self.plan.constrained += segment.constraint.kind != FREE
+            self.plan.penalised += segment.l1 != 0 or segment.l2 != 0
             offset += segment.size
         self.plan.element_count = offset
         for i in range(len(slots)):
@@ -374,27 +96,32 @@ cdef class Updater:
     def __dealloc__(self):
         free(self.plan.segments)
         free(self.plan.pieces)
+        free(self.plan.apart)
         free(self.plan.sums)
+        free(self.plan.checks)
 
     cdef int plan_pieces(self) except -1:
         """Cut the segments into pieces; where `merged`, segments side by side that are treated alike become one."""
         cdef Plan *plan = &self.plan
-        cdef ptrdiff_t i, j, count = 0, start, size, width = 8 if plan.wide else 4
+        cdef ptrdiff_t most = max(1, plan.segment_count + plan.element_count // BLOCK)
+        if plan.pieces == NULL:
+            plan.pieces, plan.apart = <Piece *>malloc(most * sizeof(Piece)), <Piece *>malloc(most * sizeof(Piece))
+            plan.sums, plan.checks = <double *>calloc(most, sizeof(double)), <Check *>calloc(most, sizeof(Check))
+            if plan.pieces == NULL or plan.apart == NULL or plan.sums == NULL or plan.checks == NULL:
+                raise MemoryError
+        plan.piece_count = self.cut(plan.pieces, self.merged and plan.clip_norm == 0 and plan.global_clip_norm == 0)
+        plan.apart_count = self.cut(plan.apart, False)
+        return 0
+
+    cdef ptrdiff_t cut(self, Piece *pieces, bint merged):
+        cdef Plan *plan = &self.plan
+        cdef ptrdiff_t i = 0, j, count = 0, start, size, width = 8 if plan.wide else 4
         cdef Segment *a
         cdef Segment *b
-        cdef Piece *pieces = <Piece *>malloc(
-            max(1, plan.segment_count + plan.element_count // BLOCK) * sizeof(Piece)
-        )
-        cdef double *sums = <double *>calloc(max(1, plan.segment_count + plan.element_count // BLOCK), sizeof(double))
-        if pieces == NULL or sums == NULL:
-            free(pieces)
-            free(sums)
-            raise MemoryError
-        i = 0
         while i < plan.segment_count:
             a = b = &plan.segments[i]
             size, j = a.size, i + 1
-            while self.merged and plan.clip_norm == 0 and plan.global_clip_norm == 0 and j < plan.segment_count:
+            while merged and j < plan.segment_count:
                 b = &plan.segments[j]
                 if (<char *>b.w - <char *>a.w != size * width or <char *>b.g - <char *>a.g != size * width
                         or a.g == NULL or b.decays != a.decays or b.l1 != a.l1 or b.l2 != a.l2
@@ -408,10 +135,7 @@ cdef class Updater:
                 pieces[count].size = min(<ptrdiff_t>BLOCK, size - start)
                 count += 1
             i = j
-        free(plan.pieces)
-        free(plan.sums)
-        plan.pieces, plan.sums, plan.piece_count = pieces, sums, count
-        return 0
+        return count
 
     def configure(self, hypers, *, double weight_decay=0, double clip_value=0, double clip_norm=0,
                   double global_clip_norm=0, double ema_momentum=0, int64_t ema_overwrite_frequency=0,
@@ -428,6 +152,7 @@ cdef class Updater:
         plan.loss_scale, plan.accumulation_steps = loss_scale, accumulation_steps
         for i in range(plan.segment_count):
             plan.segments[i].scale = 1
+        plan.measured = False
         if self.merged:
             self.plan_pieces()
 
@@ -495,12 +220,19 @@ cdef class Updater:
         self.merged = True
         self.plan_pieces()
 
-    def step(self, double lr):
-        """One step with the gradients that are bound."""
+    def forget_bounds(self):
+        """Python may have changed what is remembered: the next step looks at it."""
+        self.plan.measured = False
+
+    def step(self, double lr, bint checked=False):
+        """One step with the gradients that are bound. With `checked`, (variable, part) and nothing done if a number
+        that is finite would not stay so; else None."""
+        cdef int failed
         self.exclusive.start("apply", TRAINING)
         with nogil:
-            step(&self.plan, lr, 1)
+            failed = step(&self.plan, lr, 1, UNKNOWN if checked else TRUSTED, NULL, get_threads())
         release(&self.exclusive.hold)
+        return (self.plan.bad, self.plan.bad_part) if failed else None
 
     cdef int need_idle(self, str what) except -1:
         """Refuse to change what a step of any thread goes by."""

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from fastnn._core.batches cimport Table
 from fastnn._core.kernels cimport real
 from fastnn._core.ops cimport Run
-from fastnn._core.optimizers cimport Plan
+from fastnn._core.updates cimport Factor, Plan
 
 cdef enum Reduction:
     OVER_COUNT, OVER_WEIGHTS, SUMMED
@@ -27,6 +27,7 @@ cdef struct Metric:
     ptrdiff_t rows, d
     double parameters[4]
     double *state                 # total and count
+    double before[2]              # what they were before the batch at hand
 
 cdef struct Job:
     # All that the steps of a run need, without a Python object among it
@@ -36,9 +37,13 @@ cdef struct Job:
     bint fused                    # the loss reads the input of the last op, an activation
     bint shows                    # and yet somebody wants to see the activation's output
     Objective objective
-    const Metric *metrics
+    Metric *metrics
     int metric_count
     Plan *plan
+    bint unknown                  # how large gradients are that are made in Python
+    Factor *factors               # of each variable of the plan; NULL where every gradient is written
+    bint alone                    # one thread takes steps on a single sample
+    int threads                   # that take the others
     double lr
     bint by_weight                # the penalties count scale / the batch's weight, which is its samples without weights
     double scale
@@ -61,6 +66,9 @@ cdef struct Job:
     double penalty                # what of it are the regularizers' of the weights
     double total, samples         # sums over batches of loss * size and of size
     double penalties              # what of the total is penalty
+    double before[3]              # what these three were before the batch at hand
+    ptrdiff_t bad                 # which variable would not have stayed finite; -1 where none was found
+    int bad_part                  # which part of it
     double divisor                # of the losses, their penalties apart, where they are reported
 
 # Point at the x, y_true and weights of the batch that begins there; what is not as it is wanted is gathered. A Status:
@@ -76,8 +84,10 @@ cdef void count_loss(Job *job) noexcept nogil
 # That mean as it is reported, and the sums begun anew
 cdef double mean_loss(const Job *job) noexcept nogil
 cdef void begin_sums(Job *job) noexcept nogil
-# The commit: the only part of a step that changes the model
-cdef void settle(Job *job, const real *tag) noexcept nogil
+# Take it out again
+cdef void discount(Job *job) noexcept nogil
+# The commit: the only part of a step that changes the model. A Status
+cdef int settle(Job *job, const real *tag) noexcept nogil
 # A whole step, or where it does not learn an evaluation, of a program without Python. `next` is where the batch begins
 # that comes after it; -1 for none
 cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const real *tag) noexcept nogil

@@ -1,18 +1,29 @@
 """One training step without the GIL, phase by phase, and many of them.
 
-A step has phases: forward, loss (is it finite?), backward, then commit (update, moving statistics, counters), which
-nothing interrupts. A step that fails before its commit leaves the model as it was.
+A step has phases: forward, loss (is it finite?), backward, then commit (will the weights be finite? update, moving
+statistics, counters), which nothing interrupts. A step that fails before its update leaves the model as it was.
 """
 
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from fastnn._core.batches cimport Fetch, fetch, fetch_block, gather, lies_ready
+from fastnn._core.constraints cimport penalties
 from fastnn._core.kernels cimport chosen_table, clock, fnn, parallel, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 from fastnn._core.metrics cimport add_values, metric_values
-from fastnn._core.ops cimport BAD_BATCH, DONE, NOT_FINITE, backward, commit, forward, gradient_of, value_of
-from fastnn._core.optimizers cimport Plan, Segment, penalties, step
+from fastnn._core.ops cimport (
+    BAD_BATCH,
+    DONE,
+    NOT_FINITE,
+    NOT_STABLE,
+    backward,
+    commit,
+    forward,
+    gradient_of,
+    value_of,
+)
+from fastnn._core.updates cimport LARGE, SMALL, UNKNOWN, Plan, Segment, most_gradient, step
 
 fnn = chosen_table()
 
@@ -26,7 +37,11 @@ cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     if not 0 <= begin < job.n:
         return BAD_BATCH
     job.run.B = rows
+    job.run.threads = 1 if rows == 1 and job.alone else job.threads
     job.run.penalizes, job.run.penalty = True, 0
+    job.run.large, job.run.factors, job.bad = False, NULL, -1
+    if job.plan != NULL:
+        job.run.most = most_gradient(job.plan)
     job.truth, job.weights = NULL, NULL
     if lies_ready(&job.x, job.order) and not job.copies:
         job.run.x = job.x.data + begin * job.x.stride
@@ -63,9 +78,9 @@ cdef void weigh(Job *job) noexcept nogil:
 
 cdef void penalise(Job *job) noexcept nogil:
     """Add to job.loss what the regularizers of the variables that learn ask for"""
-    cdef const Plan *plan = job.plan
+    cdef Plan *plan = job.plan
     cdef ptrdiff_t i
-    cdef const Segment *s
+    cdef Segment *s
     cdef double sums[2]
     cdef double total = 0
     job.penalty = 0
@@ -80,6 +95,7 @@ cdef void penalise(Job *job) noexcept nogil:
         else:
             penalties(s.size, <const float *>s.w, sums)
         total += s.l1 * sums[0] + s.l2 * sums[1]
+        s.squares = sums[1]
     job.penalty = total * job.share
     job.loss += job.penalty
 
@@ -113,13 +129,14 @@ cdef void evaluate_loss(Job *job, bint with_gradient, const real *tag) noexcept 
 
 
 cdef void update_metrics(Job *job, const real *tag) noexcept nogil:
-    cdef const Metric *m
+    cdef Metric *m
     cdef const double *weights
     cdef const real *y
     cdef ptrdiff_t rows
     cdef int i
     for i in range(job.metric_count):
         m = &job.metrics[i]
+        m.before[0], m.before[1] = m.state[0], m.state[1]
         y = value_of(&job.run, job.output if job.shows or not job.fused else job.loss_buffer, tag)
         rows = job.run.B * m.rows
         weights = job.weights if m.weighted else NULL
@@ -131,9 +148,19 @@ cdef void update_metrics(Job *job, const real *tag) noexcept nogil:
 
 
 cdef void count_loss(Job *job) noexcept nogil:
+    job.before[0], job.before[1], job.before[2] = job.total, job.samples, job.penalties
     job.total += job.loss * job.run.B
     job.samples += job.run.B
     job.penalties += job.penalty * job.run.B
+
+
+cdef void discount(Job *job) noexcept nogil:
+    cdef Metric *m
+    cdef int i
+    job.total, job.samples, job.penalties = job.before[0], job.before[1], job.before[2]
+    for i in range(job.metric_count):
+        m = &job.metrics[i]
+        m.state[0], m.state[1] = m.before[0], m.before[1]
 
 
 cdef double mean_loss(const Job *job) noexcept nogil:
@@ -160,12 +187,17 @@ cdef int look(Job *job, bint with_gradient, const real *tag) noexcept nogil:
     return DONE
 
 
-cdef void settle(Job *job, const real *tag) noexcept nogil:
+cdef int settle(Job *job, const real *tag) noexcept nogil:
     """The commit: the only part of a step that changes the model"""
-    if job.plan != NULL:
-        step(job.plan, job.lr, job.share)
+    cdef Plan *plan = job.plan
+    if plan != NULL and step(plan, job.lr, job.share, UNKNOWN if job.unknown else LARGE if job.run.large else SMALL,
+                             job.run.factors, job.run.threads) < 0:
+        job.bad, job.bad_part = plan.bad, plan.bad_part
+        discount(job)
+        return NOT_STABLE
     commit(&job.run, job.ops, tag)
     job.run.forwards += 1
+    return DONE
 
 
 cdef int there_and_back(Job *job, int first, bint learns, const real *tag) noexcept nogil:
@@ -215,12 +247,20 @@ cdef int gather_ahead(Job *job, ptrdiff_t next, const real *tag) noexcept nogil:
     return both.status
 
 
+cdef bint writes_no_gradients(const Job *job) noexcept nogil:
+    """Whether a step on one sample may compute its gradients where it uses them. The last step of a run writes them,
+    since Python may look at them then."""
+    return job.factors != NULL and job.plan.clip_norm == 0 and job.plan.global_clip_norm == 0
+
+
 cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const real *tag) noexcept nogil:
     cdef int status = load(job, begin, tag)
     if status < 0:
         return status
     if job.weight == 0:
         return DONE
+    if learns and next >= 0 and job.run.B == 1 and writes_no_gradients(job):
+        job.run.factors = job.factors
     if not learns or next < 0 or job.places[1] == NULL:
         status = there_and_back(job, 0, learns, tag)
     else:
@@ -231,9 +271,7 @@ cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const
             status = backward(&job.run, 0, 1, tag)
     if status < -1:
         return status
-    if learns:
-        settle(job, tag)
-    return DONE
+    return settle(job, tag) if learns else DONE
 
 
 cdef int64_t many_batches(Job *job, int64_t batch, int64_t end, bint learns, const double *rates, int64_t patience,

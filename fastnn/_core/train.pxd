@@ -12,6 +12,8 @@ cdef class Trainer:
     cdef readonly Updater updater
     cdef Job job
     cdef Metric *metrics
+    cdef ptrdiff_t *variables               # of each op: which variable its w is; -1
+    cdef void *factors                      # the memory of what the job's factors point to
     cdef readonly bint in_python
     cdef bint long_steps
     cdef bint quick                         # quick_step knows all that y_true must be
@@ -34,7 +36,9 @@ cdef class Trainer:
     cdef void leave(self) noexcept
     cdef int check(self, Batches b) except -1
     cdef int bind_checked(self, Batches batches, bint training, uint64_t forwards) except -1
-    cdef void begin_run(self) noexcept
+    cdef int plan_factors(self) except -1
+    cdef void begin_run(self, bint training, uint64_t forwards) noexcept
+    cdef int expect_finite(self, int status, object where, int64_t batch) except -1
     cdef int64_t run_entered(self, int64_t batch, int64_t end, bint learns, const double *rate, double lr,
                              int64_t patience) except -1
     cdef bint quick_entered(self, x, y, double lr, uint64_t forwards) except -1
@@ -51,7 +55,7 @@ cdef class Trainer:
     cdef int backward_in_parts(self, int last) except -1
     cdef tuple batch_arrays(self, int buffer)
     cdef int look_in_parts(self, bint with_gradient) except? -99
-    cdef int settle_in_parts(self) except -1
+    cdef int settle_in_parts(self) except? -99
 
 # Rates for so many steps; NULL for None
 cdef const double *rates_of(rates, int64_t count) except? NULL

@@ -22,7 +22,7 @@ class Trainer:
         shows: bool,
         updater: Updater | None,
         python_metrics: Callable[..., None] | None = None,
-        python_update: Callable[[float], None] | None = None,
+        python_update: Callable[[float], tuple[int, int] | None] | None = None,
         python_penalty: Callable[[], float] | None = None,
     ) -> None: ...
     @property
@@ -48,6 +48,8 @@ class Trainer:
     def loss(self) -> float: ...
     @property
     def last_loss(self) -> float: ...
+    @property
+    def refused(self) -> tuple[float, int, int] | None: ...
     sums: tuple[float, float]
     @property
     def forwards(self) -> int: ...

@@ -6,17 +6,17 @@ The steps themselves, phase by phase, are in steps.pyx; here is what belongs to 
 cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
 from fastnn._core.exclusive cimport TRAINING, is_held, is_held_here, release, take
-from fastnn._core.kernels cimport chosen_table, clock, fnn, real
-from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, Op, Run, backward, forward, value_of
+from fastnn._core.kernels cimport chosen_table, clock, core_cache, fnn, real
 from fastnn._core.losses cimport FNN_LOSSES
 from fastnn._core.metrics cimport METRICS, metric_layout
+from fastnn._core.ops cimport DENSE, DONE, NOT_FINITE, NOT_STABLE, Op, Run, backward, forward, value_of
 from fastnn._core.optimizers cimport Updater
 from fastnn._core.steps cimport (
     OVER_COUNT,
@@ -27,6 +27,7 @@ from fastnn._core.steps cimport (
     Objective,
     begin_sums,
     count_loss,
+    discount,
     evaluate_loss,
     load,
     many_batches,
@@ -36,6 +37,7 @@ from fastnn._core.steps cimport (
     settle,
     update_metrics,
 )
+from fastnn._core.updates cimport Factor, Plan, Segment
 
 import numpy as np
 
@@ -46,6 +48,8 @@ cdef enum:
     LONG_STEP = 1 << 29           # floating-point operations of a step during which signals are looked at
     LATER_WORK = 1 << 20          # multiply-adds that one thread does while the others gather the next batch
     ELEMENT_WORK = 16             # of them that take as long as an element of an op that is no product
+    FACTORED = 8192               # elements of a gradient of one sample that are worth computing where they are used,
+    FACTORED_COLUMNS = 32         # and so many in a row
 
 REDUCTIONS = {
     "sum_over_batch_size": OVER_COUNT, "mean": OVER_COUNT, "mean_with_sample_weight": OVER_WEIGHTS, "sum": SUMMED,
@@ -82,7 +86,7 @@ cdef int64_t patience_of(double seconds) noexcept:
 # ---------------------------------------------------------------------------------------------------------- the trainer
 
 class NotFinite(ArithmeticError):
-    """The loss of a batch is not a finite number. The model is as before the batch."""
+    """The loss of a batch is not a finite number, or the weights would not be. The model is as before the batch."""
 
 
 @cython.no_gc_clear
@@ -156,9 +160,67 @@ cdef class Trainer:
                     3.0 * op.inputs * op.outputs if op.kind == DENSE else ELEMENT_WORK * max(op.inputs, op.outputs)
                 )
 
+        job.unknown, job.bad = engine.has_python, -1
+        self.variables = <ptrdiff_t *>calloc(max(1, job.ops), sizeof(ptrdiff_t))
+        if self.variables == NULL:
+            raise MemoryError
+        if job.plan != NULL:
+            self.plan_factors()
+
     def __dealloc__(self):
         free(self.metrics)
+        free(self.variables)
+        free(self.factors)
+        free(self.job.factors)
         self.free_room()
+
+    cdef int plan_factors(self) except -1:
+        """Find the gradients that a step on one sample need not write: those of large matrices."""
+        cdef Job *job = &self.job
+        cdef const Plan *plan = job.plan
+        cdef const Op *op
+        cdef const Segment *segment
+        cdef Factor *factor
+        cdef ptrdiff_t i, size = 8 if self.engine.wide else 4, room = 0
+        cdef int j
+        cdef char *place
+        job.factors = <Factor *>calloc(max(1, plan.segment_count), sizeof(Factor))
+        if job.factors == NULL:
+            raise MemoryError
+        for j in range(job.ops):
+            op = &self.engine.training.ops[j]
+            self.variables[j] = -1
+            if (op.kind != DENSE or op.rows != 1 or not op.w_trains or op.inputs * op.outputs < FACTORED
+                    or op.outputs < FACTORED_COLUMNS):
+                continue
+            for i in range(plan.segment_count):
+                segment = &plan.segments[i]
+                if segment.g == <char *>cnp.PyArray_DATA(self.engine.gradients) + op.w * size:
+                    self.variables[j] = i
+                    job.factors[i].inputs, job.factors[i].outputs = op.inputs, op.outputs
+                    room += (op.inputs + op.outputs) * size
+        if room == 0:
+            free(job.factors)
+            job.factors = NULL
+            return 0
+        self.factors = calloc(1, room)
+        if self.factors == NULL:
+            raise MemoryError
+        place = <char *>self.factors
+        for i in range(plan.segment_count):
+            factor = &job.factors[i]
+            if factor.outputs:
+                factor.x, factor.dz = place, place + factor.inputs * size
+                place += (factor.inputs + factor.outputs) * size
+        return 0
+
+    cdef int expect_finite(self, int status, where, int64_t batch) except -1:
+        """Raise what a Status means."""
+        if status == NOT_FINITE:
+            raise NotFinite(f"{where}the loss is {self.job.loss}", batch)
+        if status == NOT_STABLE:
+            raise NotFinite(f"{where}the loss is {self.job.loss}, but the step would make weights infinite", batch)
+        return failed(status)
 
     cdef void free_room(self) noexcept:
         free(self.job.values)
@@ -277,18 +339,26 @@ cdef class Trainer:
         ahead = training and self.may_gather_ahead(rows, batches)
         self.make_room(rows, batches.y_table.bytes, batches.w_table.size, batches.x_table.size if ahead else 0)
         self.batches, self.order = batches, batches.order
-        self.begin_run()
+        self.begin_run(training, forwards)
         job.places[1] = self.workspace.spare if ahead and job.run.threads > 1 else NULL
         job.ahead = -1
-        job.run.training, job.run.forwards = training, forwards
-        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
         job.x, job.y, job.w = batches.x_table, batches.y_table, batches.w_table
         job.order, job.n, job.size = batches.rows, batches.n, batches.size
         return 0
 
-    cdef void begin_run(self) noexcept:
+    cdef void begin_run(self, bint training, uint64_t forwards) noexcept:
+        """What a run knows besides its data."""
         cdef Job *job = &self.job
+        cdef ptrdiff_t bytes = self.engine.weight_bytes, i
         self.engine.begin(&job.run, self.workspace, True, 0)
+        job.run.training, job.run.forwards = training, forwards
+        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
+        job.run.looks, job.run.variables = training and job.plan != NULL, self.variables
+        if job.plan != NULL:
+            for i in range(3):
+                if job.plan.slot[i] != NULL:
+                    bytes += job.plan.element_count * (8 if self.engine.wide else 4)
+        job.alone, job.threads = bytes <= core_cache(), job.run.threads
         if self.engine.wide:
             job.places[0] = value_of(&job.run, 0, <const double *>NULL)
         else:
@@ -308,7 +378,15 @@ cdef class Trainer:
 
     @property
     def last_loss(self) -> float:
-        return self.job.loss
+        """That of the last batch; NaN where it was finite, but not what the step would have made of the weights."""
+        return self.job.loss if self.job.bad < 0 else NAN
+
+    @property
+    def refused(self) -> tuple | None:
+        """Of the last batch: its loss, which variable would not have stayed finite, and which part of it, 0 for itself,
+        1, 2, 3 for what the optimizer remembers of it, 4 for its accumulated gradient, 5 for its average. None where
+        its step was taken."""
+        return None if self.job.bad < 0 else (self.job.loss, self.job.bad, self.job.bad_part)
 
     @property
     def sums(self) -> tuple:
@@ -360,9 +438,7 @@ cdef class Trainer:
                 batch = many_batches(job, batch, end, learns, rate, patience, &status, <const double *>NULL)
             else:
                 batch = many_batches(job, batch, end, learns, rate, patience, &status, <const float *>NULL)
-        if status == NOT_FINITE:
-            raise NotFinite(f"batch {batch}: the loss is {job.loss}", batch)
-        failed(status)
+        self.expect_finite(status, f"batch {batch}: ", batch)
         return batch
 
     cdef ptrdiff_t quick_rows(self, x, y) except -1:
@@ -418,7 +494,7 @@ cdef class Trainer:
         self.bindings += 1
         job.n, job.x.data = 0, NULL
         self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0, 0)
-        self.begin_run()
+        self.begin_run(True, forwards)
         job.places[1], job.ahead = NULL, -1
         self.quick_arrays = x, y        # first_bad_op reads them again
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
@@ -428,8 +504,6 @@ cdef class Trainer:
                                labels):
                 return False
             job.y.data = <const char *>labels
-        job.run.training, job.run.forwards = True, forwards
-        job.run.gradients = cnp.PyArray_DATA(self.engine.gradients)
         job.x.data, job.x.source, job.x.contiguous = <const char *>cnp.PyArray_DATA(<cnp.ndarray>x), COPIED, True
         job.y.contiguous, job.w.data, job.order = True, NULL, NULL
         job.x.size, job.x.bytes = self.engine.input_size, self.engine.input_size * (8 if self.engine.wide else 4)
@@ -441,9 +515,7 @@ cdef class Trainer:
                 status = one_batch(job, 0, -1, True, <const double *>NULL)
             else:
                 status = one_batch(job, 0, -1, True, <const float *>NULL)
-        if status == NOT_FINITE:
-            raise NotFinite(f"the loss is {job.loss}", 0)
-        failed(status)
+        self.expect_finite(status, "", 0)
         return True
 
     cdef int64_t run_in_parts(self, int64_t batch, int64_t end, bint learns, const double *rates,
@@ -476,11 +548,10 @@ cdef class Trainer:
         """A step on the batch that is loaded."""
         cdef int last = self.job.ops - self.job.fused
         self.forward_in_parts(last)
-        if self.look_in_parts(learns) == NOT_FINITE:
-            raise NotFinite(f"batch {batch}: the loss is {self.job.loss}", batch)
+        self.expect_finite(self.look_in_parts(learns), f"batch {batch}: ", batch)
         if learns:
             self.backward_in_parts(last)
-            self.settle_in_parts()
+            self.expect_finite(self.settle_in_parts(), f"batch {batch}: ", batch)
         return 0
 
     cdef int forward_in_parts(self, int last) except -1:
@@ -563,17 +634,24 @@ cdef class Trainer:
             self.python_metrics(*self.batch_arrays(job.output))
         return DONE
 
-    cdef int settle_in_parts(self) except -1:
+    cdef int settle_in_parts(self) except? -99:
         """The commit. An update in Python comes first: if it raises, nothing else has changed."""
         cdef Job *job = &self.job
-        if self.python_update is not None:
-            self.python_update(job.lr)
-        with nogil:
-            if self.engine.wide:
-                settle(job, <const double *>NULL)
-            else:
-                settle(job, <const float *>NULL)
-        return 0
+        cdef int status = DONE
+        refused = None if self.python_update is None else self.python_update(job.lr)
+        if refused is not None:
+            job.bad, job.bad_part = refused
+            discount(job)
+            status = NOT_STABLE
+        else:
+            with nogil:
+                if self.engine.wide:
+                    status = settle(job, <const double *>NULL)
+                else:
+                    status = settle(job, <const float *>NULL)
+        if status == NOT_STABLE and self.python_metrics is not None:
+            self.python_metrics.discount()
+        return status
 
     def gradients(self, bint training) -> float:
         """The loss of the one batch that is bound, and its gradients in engine.gradients, without the penalties'."""

@@ -34,6 +34,7 @@ class Kept:
     _updater: Updater | None
     _learning_rate: Any
     _trainable: list[npt.NDArray[Any]]
+    _names: list[str]
     _averages: list[npt.NDArray[Any]]
     _accumulators: list[npt.NDArray[Any]]
     _slots: dict[str, list[npt.NDArray[Any]]]
@@ -97,8 +98,30 @@ class Kept:
         for name, value in values.items():
             arrays[name][...] = value
         self._updater.iterations, self._updater.memory = iterations, memory
+        self._updater.forget_bounds()
         if rate is not None:
             self._learning_rate = rate
+
+    def _everything(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays that a step changes: the variables, and what is kept of each."""
+        return {f"weights/{i}": v for i, v in enumerate(self._trainable)} | self._state_arrays()
+
+    def _parts(self) -> dict[str, int]:
+        """What a step changes of a variable: the numbers that a step which is refused gives."""
+        return {"weights": 0, "gradient_accumulator": 4, "average": 5, "added": 6} | {
+            name: i for i, name in enumerate(self._slots, 1)
+        }
+
+    def _part_of(self, key: str) -> tuple[int, int]:
+        """Of an array of `_everything`: which variable it belongs to, and which part of it it is."""
+        name, number = key.rsplit("/", 1)
+        return int(number) % len(self._trainable), self._parts()[name]
+
+    def _kept_as(self, index: int, part: int) -> tuple[str, str]:
+        """The name of a variable, and what that part of it is called."""
+        name = next(name for name, number in self._parts().items() if number == part)
+        what = {"weights": "the weights", "added": "the optimizer's variables"}
+        return self._names[index], what.get(name, f"the optimizer's {name}")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make another of its like."""

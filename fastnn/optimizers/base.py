@@ -391,6 +391,8 @@ class Optimizer(Kept):
     @property
     def slots(self) -> dict[str, list[FloatArray]]:
         """What is remembered of each variable, by name: live arrays, in the variables' shapes."""
+        if self._updater is not None:
+            self._updater.forget_bounds()  # they may be written to
         return cast("dict[str, list[FloatArray]]", {name: list(views) for name, views in self._slots.items()})
 
     @property
@@ -509,10 +511,37 @@ class Optimizer(Kept):
                     return
         self._apply_any(gradients, variables)
 
-    def _apply_any(self, gradients: list[Any], variables: list[Any] | None) -> None:
+    def _apply_checked(self, gradients: list[Any]) -> tuple[int, int] | None:
+        """`apply` to all variables, but nothing changes if a number that is finite would not stay so: returns which
+        variable it is of, and which part of it (`_kept_as`).
+
+        What is written in Python is tried on the arrays themselves, and taken back by copies of them.
+        """
+        if not self._in_python and not any(c is not None for c in self._later_constraints):
+            return self._apply_any(gradients, None, checked=True)
+        updater = self._updater
+        assert updater is not None
+        arrays, iterations, memory = self._everything(), updater.iterations, updater.memory
+        copies = {key: array.copy() for key, array in arrays.items()}
+        done = False
+        refused = None
+        try:
+            self._apply_any(gradients, None)
+            refused = next((k for k, a in arrays.items() if (np.isfinite(copies[k]) & ~np.isfinite(a)).any()), None)
+            done = refused is None
+        finally:
+            if not done:
+                for key, array in arrays.items():
+                    array[...] = copies[key]
+                updater.iterations, updater.memory = iterations, memory
+        return None if refused is None else self._part_of(refused)
+
+    def _apply_any(
+        self, gradients: list[Any], variables: list[Any] | None, checked: bool = False
+    ) -> tuple[int, int] | None:
         """A step with arrays that are not yet known to be right, or with parts that are written in Python."""
         if not gradients and not variables:
-            return
+            return None
         if variables is None:
             if not self.built:
                 raise ValueError(
@@ -552,9 +581,10 @@ class Optimizer(Kept):
             raise ValueError("variables: one of them was resized since the optimizer was built; make a new optimizer")
         if self._in_python:
             self._step_in_python(updater, full, rate)
-        else:
-            updater.step(rate)
+        elif (refused := updater.step(rate, checked)) is not None:
+            return refused
         self._constrain(full)
+        return None
 
     def _step_in_python(self, updater: Updater, gradients: list[Any], rate: float) -> None:
         with updater.exclusive.training("apply"):

@@ -1,0 +1,6 @@
+from typing import Any
+
+from fastnn._validate import FloatArray
+
+def penalty_sums(w: FloatArray) -> tuple[float, float]: ...
+def constrain_array(w: FloatArray, constraint: tuple[Any, ...] | None) -> None: ...
