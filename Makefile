@@ -1,7 +1,7 @@
 # The commands of the project. Each installs what it needs into .venv, and does nothing twice.
 #
 #   make test             the C self-tests, then the Python tests on the installed package
-#   make test PEERS=1     with the libraries that it is compared with: Keras on JAX, PyTorch, scikit-learn
+#   make test PEERS=1     with the large libraries that it is compared with as well: Keras on JAX, PyTorch
 #   make test ARGS="-k dropout -x"      arguments for pytest
 #   PYTHON=python3.13 make test         another Python than python3; VENV=.venv13 to keep both
 
@@ -38,6 +38,7 @@ $(STAMPS)/%: requirements/%.txt $(STAMPS)/venv
 	$(PIP) -r $<
 	@touch $@
 $(STAMPS)/check: requirements/docs.txt
+$(STAMPS)/peers: requirements/light.txt
 
 # Their modules are compiled to bytecode when they are first imported: most of them never are
 $(STAMPS)/build: PIP += --no-compile
@@ -53,14 +54,14 @@ $(STAMPS)/package: $(SOURCES) $(STAMPS)/build
 	@touch $@
 
 # PYTHONSAFEPATH: what a test starts must not find the source folder either
-TESTING = $(STAMPS)/package $(STAMPS)/test $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers)
+TESTING = $(STAMPS)/package $(STAMPS)/test $(STAMPS)/light $(if $(filter-out 0,$(PEERS)),$(STAMPS)/peers)
 
 # ------------------------------------------------------------------------------------------------------------- commands
 
 demo: $(STAMPS)/package ## a first network, and what this machine offers
 	@$(BIN)/python examples/demo.py
 
-test: $(TESTING) ## C self-tests, then pytest on the installed package (PEERS=1: with the libraries compared with)
+test: $(TESTING) ## C self-tests, then pytest on the installed package (PEERS=1: with Keras, JAX and PyTorch too)
 	$(MAKE) -C csrc test
 	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
 

@@ -179,6 +179,26 @@ def test_import_warns_of_the_other_distribution(tmp_path):
     assert "RuntimeWarning: another distribution named fastnn is installed (fastnn-0.4.0.dist-info)" in warned()
 
 
+LARGE = {"keras", "jax", "torch"}  # only make test PEERS=1 installs them
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "fastnn_test_package": None}  # the name to install; None is made by tests
+
+
+def test_only_what_needs_a_large_library_is_skipped(sources):
+    """Each package that tests may do without is installed by `make test`, but for the large ones."""
+    folder = sources / "requirements"
+
+    def listed(name):
+        return set(re.findall(r"^([A-Za-z][\w-]*)", (folder / f"{name}.txt").read_text("utf-8"), re.MULTILINE))
+
+    assert listed("peers") == LARGE
+    texts = [path.read_text("utf-8") for path in (sources / "tests").glob("*.py")]
+    used = {name for text in texts for name in re.findall(r'optional\("(\w+)', text)} | set(OPTIONAL.values())
+    wanted = {DISTRIBUTIONS.get(name, name) for name in used} - {None}
+    assert {"scikit-learn", "onnxruntime", "mpmath", "keras"} <= wanted
+    installed = {name.lower() for file in ("test", "light", "build") for name in listed(file)}
+    assert {name.lower() for name in wanted} - installed <= LARGE
+
+
 def test_unknown_instruction_set_is_refused():
     code = "import fastnn"
     for isa, expected in (("avx1024", "this machine offers"), (fastnn.cpu_info()["available"][0].upper(), "")):
