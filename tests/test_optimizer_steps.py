@@ -494,10 +494,24 @@ def test_a_rate_times_k_and_a_loss_times_k_are_the_same_step_of_sgd():
 def test_one_optimizer_serves_one_thread_at_a_time():
     optimizer, w = optimizers.Adam(), [np.ones(3)]
     optimizer.apply([np.ones(3)], w)
-    optimizer._updater.enter()
-    with pytest.raises(RuntimeError, match="another thread"):
-        optimizer.apply([np.ones(3)], w)
-    optimizer._updater.leave()
+    held, tried = threading.Event(), threading.Event()
+
+    def hold():
+        with optimizer._updater.exclusive.training("apply"):
+            held.set()
+            tried.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    before = w[0].copy()
+    try:
+        with pytest.raises(RuntimeError, match="apply: the apply of an optimizer is still running in another thread"):
+            optimizer.apply([np.ones(3)], w)
+    finally:
+        tried.set()
+        holder.join()
+    np.testing.assert_array_equal(w[0], before)
     optimizer.apply([np.ones(3)], w)
     finished = []
 
