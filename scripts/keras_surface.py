@@ -153,7 +153,6 @@ DIFFERENT = {
     "layers.Dropout": "noise_shape has 1 or None for the batch, whose length is not known before",
     "layers.Embedding": "mask_zero must be False: there are no masks; indices that are too large are refused",
     "layers.Flatten": 'data_format must be "channels_last", as NumPy\'s arrays lie',
-    "layers.Normalization": "mean and variance have no axes of length 1",
     "callbacks.BackupAndRestore": "keeps all that the steps to come depend on: see the page on callbacks",
     "callbacks.CSVLogger": "wipes an older file at the first row, and leaves none open when a fit fails",
     "callbacks.LambdaCallback": "refuses names that are no hooks",

@@ -347,7 +347,7 @@ def test_batches_made_ahead_are_the_same(data):
     np.testing.assert_array_equal(model.predict(ahead, verbose=0), model.predict(data[0], verbose=0))
     norm = layers.Normalization()
     norm.adapt(prefetch(generated(*data), size=3))
-    np.testing.assert_allclose(norm.mean, data[0].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(norm.mean[0], data[0].mean(axis=0), atol=1e-12)
 
 
 def test_batches_are_made_while_the_model_learns(data):
@@ -466,7 +466,7 @@ def test_a_fit_goes_on_with_the_next_batch(make, data, tmp_path):
 
 KINDS = [
     "array", "list", "generator", "batches with y", "dataset", "pandas", "polars", "torch", "memory map",
-    "an empty batch among them",
+    "an empty batch among them", "list of batches", "list of batches with y",
 ]  # fmt: skip
 
 
@@ -485,18 +485,21 @@ def test_adapt_in_one_pass(kind, data, tmp_path):
         "torch": lambda: optional("torch").tensor(x),
         "memory map": lambda: np.load(tmp_path / "x.npy", mmap_mode="r"),
         "an empty batch among them": lambda: iter([x[:20], x[:0], x[20:]]),
+        "list of batches": lambda: [x[:20], x[20:]],
+        "list of batches with y": lambda: [(x[i : i + 9], x[i : i + 9, 0]) for i in range(0, 48, 9)],
     }
     norm = layers.Normalization()
     norm.adapt(made[kind]())
-    np.testing.assert_allclose(norm.mean, x.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(norm.variance, x.var(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(norm.mean, x.mean(axis=0, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(norm.variance, x.var(axis=0, keepdims=True), rtol=1e-9)
+    np.testing.assert_allclose(norm(x), (x - x.mean(axis=0)) / x.std(axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_adapt_takes_no_batch_too_many(data):
     batches = generated(*data)
     norm = layers.Normalization()
     norm.adapt(batches, steps=2)
-    np.testing.assert_allclose(norm.mean, data[0][:16].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(norm.mean[0], data[0][:16].mean(axis=0), atol=1e-12)
     np.testing.assert_array_equal(next(batches)[0], data[0][16:24])
 
 
@@ -504,15 +507,15 @@ def test_adapt_in_pieces(data, monkeypatch):
     monkeypatch.setattr("fastnn.layers._shapes.PIECE", 20)
     norm = layers.Normalization()
     norm.adapt(data[0])
-    np.testing.assert_allclose(norm.mean, data[0].mean(axis=0), atol=1e-12)
-    np.testing.assert_allclose(norm.variance, data[0].var(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(norm.mean[0], data[0].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(norm.variance[0], data[0].var(axis=0), rtol=1e-9)
 
 
 def test_adapt_refuses_what_has_no_mean(data):
     norm = layers.Normalization()
     wrong = data[0].copy()
     wrong[3, 2] = np.inf
-    for value, match in ((wrong, "data: 1 of 192 values"), (np.zeros((0, 4)), "no samples"), (3.0, "float")):
+    for value, match in ((wrong, "data: 1 of 192 values"), (np.zeros((0, 4)), "no samples"), (3.0, "float"), (iter([3.0]), "data: expected batches")):
         with pytest.raises((ValueError, TypeError), match=match):
             norm.adapt(value)
     assert norm.mean is None

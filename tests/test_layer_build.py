@@ -232,7 +232,7 @@ def test_adapt_builds(rng):
         norm(np.ones((5, 4)))
     with pytest.raises(ValueError, match="built for samples of shape"):
         Sequential([layers.Input((4,)), norm])
-    np.testing.assert_allclose(norm.mean, x.mean(axis=0))
+    np.testing.assert_allclose(norm.mean, x.mean(axis=0, keepdims=True))
     np.testing.assert_allclose(norm(x), (x - x.mean(axis=0)) / x.std(axis=0), atol=1e-6)
 
 

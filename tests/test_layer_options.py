@@ -177,8 +177,29 @@ def test_adapt_along_axes(keras, axis):
     ours.adapt(x)
     theirs.adapt(x)
     np.testing.assert_allclose(ours(x), np.asarray(theirs(x)), rtol=1e-6, atol=1e-6)
+    assert ours.mean.shape == theirs.mean.shape
+    np.testing.assert_allclose(ours.mean, np.asarray(theirs.mean), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.variance, np.asarray(theirs.variance), rtol=1e-6)
     model = Sequential([layers.Input((3, 4)), ours], dtype="float64")
     np.testing.assert_allclose(model(x), np.asarray(theirs(x)), rtol=1e-6, atol=1e-6)
+
+
+GIVEN = {
+    "a number": (-1, 5.0, (1, 1, 4)),
+    "the middle axis": (1, [1.0, 2.0, 3.0], (1, 3, 1)),
+    "two axes": ((1, 2), [[1.0, 2.0, 3.0, 4.0]] * 3, (1, 3, 4)),
+    "the last of two axes": ((1, 2), [1.0, 2.0, 3.0, 4.0], (1, 3, 4)),
+    "everything": (None, 2.0, (1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize(("axis", "mean", "shape"), GIVEN.values(), ids=GIVEN)
+def test_given_statistics_have_axes_of_length_one(axis, mean, shape, rng):
+    layer = layers.Normalization(axis=axis, mean=mean, variance=np.square(mean))
+    layer.build((None, 3, 4))
+    assert layer.mean.shape == layer.variance.shape == shape
+    x = rng.normal(size=(2, 3, 4))
+    np.testing.assert_allclose(layer(x), (x - layer.mean) / np.sqrt(layer.variance), rtol=1e-5)
 
 
 @pytest.mark.parametrize("make", [layers.BatchNormalization, layers.LayerNormalization, layers.Softmax])

@@ -428,7 +428,7 @@ class Layer:
         trainable = [layer.trainable for layer in self._flat()]
         if (shape, flags) == (array.shape[1:], trainable):
             return alone(array, training=training)  # type: ignore[no-any-return]
-        model = self._model_alone(array.dtype)
+        model = self._model_alone(_validate.floating(array.dtype) if alone is None else alone._dtype)
         if alone is not None:
             model._forwards = alone._forwards
         y = model(array, training=training)
@@ -436,12 +436,11 @@ class Layer:
         return y  # type: ignore[no-any-return]
 
     def _model_alone(self, dtype: np.dtype[Any]) -> Any:
-        """A model of this layer only: in its own dtype if it has one, else in that of its first inputs."""
+        """A model of this layer only, in a dtype if it has none of its own."""
         from fastnn.models import Sequential
 
-        if any(layer._given_dtype is not None for layer in self._flat()):
-            return Sequential([self])
-        return Sequential([self], dtype=self._dtype if self.built else _validate.floating(dtype))
+        asks = any(layer._given_dtype is not None for layer in self._flat())
+        return Sequential([self], dtype=None if asks else dtype)
 
     # ---------------------------------------------------------------------------------------------------- description
 

@@ -246,6 +246,12 @@ def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
         pages.took(rows)
 
 
+def _are_batches(data: Sequence[Any]) -> bool:
+    """Whether a list holds batches, each an array or a tuple of an array and what goes with it."""
+    first = data[0] if data else None
+    return len(getattr(first[0] if isinstance(first, tuple) and first else first, "shape", ())) > 1
+
+
 class Normalization(_Affine):
     """(x - mean) / sqrt(variance), by statistics that are given or that `adapt` takes from data.
 
@@ -335,12 +341,12 @@ class Normalization(_Affine):
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass.
 
-        Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake. The
+        A list of arrays that have two axes or more is a list of batches; other lists are arrays. Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake. The
         layer is built then, and takes statistics of the same shape only.
         """
         if self._config is not None:
             raise ValueError(f"adapt: {self.name} was given mean and variance; leave them out to take them from data")
-        if hasattr(data, "shape") or isinstance(data, (list, tuple)):
+        if hasattr(data, "shape") or (isinstance(data, (list, tuple)) and not _are_batches(data)):
             batches: Iterator[Any] = _pieces(_validate.numbers(_frames.plain(data, "data"), "data"))
         else:
             batches = iter(data) if steps is None else itertools.islice(data, steps)
@@ -350,6 +356,8 @@ class Normalization(_Affine):
             part: Any = batch[0] if isinstance(batch, (tuple, list)) else batch
             x = _validate.numbers(_frames.plain(part, "data"), "data").astype(np.float64)
             _validate.finite(x, "data")
+            if x.ndim == 0:
+                raise TypeError(f"data: expected batches, arrays whose first axis is the samples, got {part!r}")
             if x.ndim == 1:
                 x = x[:, None]
             shape = x.shape[1:]
@@ -376,13 +384,21 @@ class Normalization(_Affine):
 
     @property
     def mean(self) -> Any:
-        """The mean that is subtracted."""
-        return None if self._given is None else self._given[0]
+        """The mean that is subtracted, with axes of length 1 where the layer's inputs have axes without one."""
+        return None if self._given is None else self._broadcast(self._given[0])
 
     @property
     def variance(self) -> Any:
-        """The variance whose root is divided by."""
-        return None if self._given is None else self._given[1]
+        """The variance whose root is divided by, in the shape of `mean`."""
+        return None if self._given is None else self._broadcast(self._given[1])
+
+    def _broadcast(self, statistic: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if not self.built or self._input_shape is None:
+            return statistic
+        lengths = (1, *self._input_shape)
+        kept = [] if self.axis is None else [axis + 1 for axis in self._axes(lengths)]
+        whole = np.broadcast_to(statistic, [lengths[axis] for axis in kept])
+        return whole.reshape([n if axis in kept else 1 for axis, n in enumerate(lengths)])
 
     def _statistics(self) -> tuple[Any, Any, Any, Any]:
         if self._given is None:
