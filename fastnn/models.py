@@ -678,8 +678,8 @@ class Sequential(Weights, Training, Exporting):
 
 def _unbuild_layers(flat: list[Layer]) -> Callable[[], None]:
     """What takes back a build of layers within a model."""
-    restore = restorer([layer for layer in flat if not layer.built])
-    places = [(layer, layer._place) for layer in flat if layer.built]
+    restore = restorer([layer for layer in flat if not layer._built])
+    places = [(layer, layer._place) for layer in flat if layer._built]
 
     def undo() -> None:
         restore()

@@ -515,7 +515,12 @@ def test_adapt_refuses_what_has_no_mean(data):
     norm = layers.Normalization()
     wrong = data[0].copy()
     wrong[3, 2] = np.inf
-    for value, match in ((wrong, "data: 1 of 192 values"), (np.zeros((0, 4)), "no samples"), (3.0, "float"), (iter([3.0]), "data: expected batches")):
+    for value, match in (
+        (wrong, "data: 1 of 192 values"),
+        (np.zeros((0, 4)), "no samples"),
+        (3.0, "float"),
+        (iter([3.0]), "data: expected batches"),
+    ):
         with pytest.raises((ValueError, TypeError), match=match):
             norm.adapt(value)
     assert norm.mean is None

@@ -86,3 +86,45 @@ def test_trainable_counts_at_each_call(rng):
     before = layer.moving_mean.copy()
     assert abs(layer(x, training=True).mean()) > 0.1
     np.testing.assert_array_equal(layer.moving_mean, before)
+
+
+WEIGHTLESS = [
+    layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax, layers.Flatten,
+    lambda: layers.Activation("tanh"), lambda: layers.Dropout(0.5), lambda: layers.GaussianNoise(0.1),
+    lambda: layers.Reshape((-1,)), lambda: layers.Rescaling(2.0), lambda: layers.Input((3,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", WEIGHTLESS)
+def test_layers_without_weights_are_built_from_the_start(make):
+    layer = make()
+    assert layer.built and layer.count_params() == 0 and layer.weights == []
+    assert "not built" not in repr(layer)
+
+    class Scaled(type(layer)):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.factor = self.add_weight((1,), "ones")
+
+    scaled = Scaled(**layer.get_config())
+    assert not scaled.built
+    scaled.build((None, 3))
+    assert scaled.built and scaled.count_params() == 1
+
+
+@pytest.mark.parametrize("make", [layers.Dense, layers.Embedding])
+def test_layers_with_weights_are_built_by_their_first_call(make):
+    layer = make(*{"Dense": (2,), "Embedding": (5, 2)}[make.__name__])
+    assert not layer.built
+    layer(np.array([[1, 2]]))
+    assert layer.built
+
+
+def test_softmax_and_dropout_check_the_shape_that_they_are_given():
+    with pytest.raises(ValueError, match="axis"):
+        layers.Softmax(axis=3)(np.ones((2, 3)))
+    layer = layers.Dropout(0.5, noise_shape=(None, 4))
+    for n in (3, 2):
+        with pytest.raises(ValueError, match="noise_shape"):
+            layer(np.ones((5, n)), training=True)
+    assert layer(np.ones((5, 4)), training=True).shape == (5, 4)

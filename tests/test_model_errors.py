@@ -304,7 +304,7 @@ def test_a_model_that_was_not_built_stays_so(name):
     with pytest.raises(ValueError):
         WRONG[name](model)
     assert not model.built
-    assert not any(layer.built for layer in model._flat())
+    assert not any(layer._built for layer in model._flat())
     assert not model.optimizer.built
     fit(model, X, Y)
     fit(twin, X, Y)

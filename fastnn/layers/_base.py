@@ -86,6 +86,7 @@ class Layer:
 
     _options: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments, for get_config
     _needs_shape: ClassVar[bool] = True  # whether the weights depend on the input's shape
+    _weightless: ClassVar[bool] = False  # whether there is nothing to build
     _takes_vectors: ClassVar[bool] = False  # whether, outside a model, an array of one axis is a single sample
     _building = False  # whether `build` is running
     _made: Iterator[Variable] | None = None  # the variables that a second `build` has to ask for again
@@ -94,6 +95,7 @@ class Layer:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _builds_once(cls.build)  # type: ignore[method-assign]
+            cls._weightless = bool(vars(cls).get("_weightless"))
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class Layer:
             raise ArgumentError(f"name: expected a string, got {name!r}")
         self.name = name or automatic_name(_objects.snake_case(type(self).__name__))
         self.trainable = _validate.flag(trainable, "trainable")
-        self.built = False
+        self._built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if input_dim is not None:
             input_shape = (input_dim,)
@@ -129,6 +131,15 @@ class Layer:
         self._made_early = 0
         self._budget: int | None = None  # elements that weights may have where a file brings them: no values are made
         self._model: Any = None  # a weak reference to the model in whose memory the weights lie
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights are there: from the start where a layer has none."""
+        return self._built or self._weightless
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        self._built = value
 
     @property
     def trainable(self) -> bool:
@@ -175,7 +186,7 @@ class Layer:
             )
         if self._made is not None:
             return self._made_before(shape)
-        if self.built and not self._building:
+        if self._built and not self._building:
             raise ValueError(f"add_weight: {self.name} is built already; make weights in build or in the constructor")
         if initializer is None:
             initializer = "glorot_uniform" if len(shape) > 1 else "zeros"
@@ -303,7 +314,7 @@ class Layer:
         shape = () if shape is None else shape
         undo = restorer(self._flat())
         try:
-            if self.built:
+            if self._built:
                 self._check_fits(shape)
             else:
                 asked = [layer._given_dtype for layer in self._flat() if layer._given_dtype is not None]
@@ -314,7 +325,7 @@ class Layer:
 
     def _build(self, shape: Shape, dtype: np.dtype[Any], seed: int | None, number: Any, variables: int) -> int:
         """Build for samples of a shape within a model; returns how many variables the model has then."""
-        if self.built:
+        if self._built:
             self._check_fits(shape)
             self._place = dtype, shape, seed, number
             return variables + len(self._variables)

@@ -218,7 +218,7 @@ class Activation(Layer):
     [[0.0, 2.0]]
     """
 
-    _takes_vectors = True
+    _weightless = _takes_vectors = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -238,7 +238,7 @@ class Activation(Layer):
 class _Parametric(Layer):
     """A layer that is one row of the table, with arguments as its parameters."""
 
-    _takes_vectors = True
+    _weightless = _takes_vectors = True
 
     def _set(self, name: str, **values: float) -> None:
         self._form = Form(name)
@@ -331,6 +331,7 @@ class Softmax(_Parametric):
     """
 
     _options = ("axis",)
+    _weightless = True  # its build checks the axes
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -16,7 +16,7 @@ from fastnn.layers._base import Layer, Shape, axes_argument, sample_axes
 class _Random(Layer):
     """A layer with a random stream: of its own seed, or of its model's."""
 
-    _takes_vectors = True
+    _weightless = _takes_vectors = True
 
     def __init__(self, seed: int | None, kwargs: dict[str, Any]) -> None:
         super().__init__(**kwargs)
@@ -53,6 +53,8 @@ class Dropout(_Random):
     >>> sorted(set(y.ravel().tolist())), bool(abs(y.mean() - 1) < 0.1)
     ([0.0, 2.0], True)
     """
+
+    _weightless = True  # its build checks noise_shape
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, kwargs)

@@ -36,6 +36,8 @@ class InputLayer(Layer):
     (None, 3)
     """
 
+    _weightless = True
+
     def __init__(
         self,
         shape: Sequence[int] | None = None,
@@ -55,7 +57,6 @@ class InputLayer(Layer):
             batch_size, *shape = batch_axes(batch_shape, "batch_shape")
         self.batch_size = None if batch_size is None else _validate.integer(batch_size, names[0], minimum=1)
         self._given_shape = sample_shape(shape, names[1])
-        self.built = True
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -99,6 +100,8 @@ class Flatten(Layer):
     (2, 12)
     """
 
+    _weightless = True
+
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if data_format not in (None, "channels_last"):
@@ -130,6 +133,7 @@ class Reshape(Layer):
     """
 
     _options = ("target_shape",)
+    _weightless = True
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -224,7 +228,7 @@ class Rescaling(_Affine):
     """
 
     _options = ("scale", "offset")
-    _takes_vectors = True
+    _weightless = _takes_vectors = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -341,8 +345,9 @@ class Normalization(_Affine):
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take mean and variance from samples: an array, or an iterable of batches. In float64, in one pass.
 
-        A list of arrays that have two axes or more is a list of batches; other lists are arrays. Of an iterable, `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake. The
-        layer is built then, and takes statistics of the same shape only.
+        A list of arrays that have two axes or more is a list of batches; other lists are arrays. Of an iterable,
+        `steps` batches are taken, or all; of a batch (x, y), x. batch_size is for Keras's sake. The layer is built
+        then, and takes statistics of the same shape only.
         """
         if self._config is not None:
             raise ValueError(f"adapt: {self.name} was given mean and variance; leave them out to take them from data")
@@ -392,12 +397,12 @@ class Normalization(_Affine):
         """The variance whose root is divided by, in the shape of `mean`."""
         return None if self._given is None else self._broadcast(self._given[1])
 
-    def _broadcast(self, statistic: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _broadcast(self, statistic: FloatArray) -> FloatArray:
         if not self.built or self._input_shape is None:
             return statistic
         lengths = (1, *self._input_shape)
         kept = [] if self.axis is None else [axis + 1 for axis in self._axes(lengths)]
-        whole = np.broadcast_to(statistic, [lengths[axis] for axis in kept])
+        whole: FloatArray = np.broadcast_to(statistic, [lengths[axis] for axis in kept])
         return whole.reshape([n if axis in kept else 1 for axis, n in enumerate(lengths)])
 
     def _statistics(self) -> tuple[Any, Any, Any, Any]:
