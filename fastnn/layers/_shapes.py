@@ -402,8 +402,8 @@ class Normalization(_Affine):
             return statistic
         lengths = (1, *self._input_shape)
         kept = [] if self.axis is None else [axis + 1 for axis in self._axes(lengths)]
-        whole: FloatArray = np.broadcast_to(statistic, [lengths[axis] for axis in kept])
-        return whole.reshape([n if axis in kept else 1 for axis, n in enumerate(lengths)])
+        whole: Any = np.broadcast_to(statistic, [lengths[axis] for axis in kept])
+        return whole.reshape([n if axis in kept else 1 for axis, n in enumerate(lengths)])  # type: ignore[no-any-return]
 
     def _statistics(self) -> tuple[Any, Any, Any, Any]:
         if self._given is None:
