@@ -102,15 +102,12 @@ bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)
 docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2 MB
+wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2 MB, hardened
 	@rm -rf build/lib* build/bdist* dist
-	$(BIN)/python -m build --outdir dist/raw
+	PIP_CONSTRAINT=requirements/build.txt $(BIN)/python -m build --outdir dist/raw
 	$(if $(filter Linux,$(shell uname -s)),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --strip --wheel-dir dist dist/raw/*.whl,cp dist/raw/*.whl dist)
 	@mv dist/raw/*.tar.gz dist && rm -r dist/raw
-	@for wheel in dist/*.whl; do \
-	    size=$$(wc -c < $$wheel); echo "$$wheel: $$size bytes"; \
-	    [ $$size -le 2000000 ] || { echo "more than 2,000,000 bytes"; exit 1; }; \
-	done
+	$(BIN)/python scripts/check_wheels.py dist/*.whl
 
 # ----------------------------------------------------------------------------------------------------------- sanitizers
 

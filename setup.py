@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy
 from Cython.Build import cythonize
@@ -30,6 +31,13 @@ HEADERS = ["setup.py", *(path for path in HELPERS if not path.endswith(".c"))]
 # time by several, and for warnings, which cost 5 % of the time and which csrc/Makefile shows. FASTNN_CFLAGS can ask for
 # both again, and for sanitizers.
 EXTRA_FLAGS = ["-g0", "-w", *os.environ.get("FASTNN_CFLAGS", "").split()]
+# Hardening on Linux: canaries on the stack, checked variants of memcpy and the like, no table of functions that stays
+# writable. The sanitizers bring checks of their own, which those of _FORTIFY_SOURCE would hide; without optimization it
+# has none.
+HARDENED = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE"]
+if not re.search(r"-fsanitize|-O0", os.environ.get("FASTNN_CFLAGS", "")):
+    HARDENED.append("-D_FORTIFY_SOURCE=2")
+HARDENED_LINK = ["-Wl,-z,relro,-z,now", "-Wl,-z,noexecstack"]
 # What changes the compiled code without changing a file
 ENVIRONMENT = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "FASTNN_CFLAGS", "LDFLAGS")
 KERNELS = "fastnn._core.kernels"  # which links the helpers
@@ -89,6 +97,13 @@ def run_all(jobs: list[Job]) -> list[list[str]]:
             raise
 
 
+def harden(compiler: Any) -> None:
+    """Add the flags above, and leave out the RUNPATH that some builds of Python ask for."""
+    compiler.compiler_so = [*compiler.compiler_so, *HARDENED]
+    kept = [flag for flag in compiler.linker_so if not re.match(r"-Wl,(-R|--?rpath[,=])", flag)]
+    compiler.linker_so = [*kept, *HARDENED_LINK]
+
+
 class BuildExt(build_ext):
     """build_ext on all cores, which compiles csrc for every instruction set into the one extension that owns it."""
 
@@ -97,6 +112,8 @@ class BuildExt(build_ext):
         if self.compiler.compiler_type == "msvc":  # its own compiler knows neither the flags nor the vector types
             self.compiler.initialize()
             self.compiler.cc = "clang-cl.exe"
+        if sys.platform == "linux":
+            harden(self.compiler)
         flags = Path(self.build_temp) / ("flags-in-place" if self.inplace else "flags")
         values = repr([os.environ.get(name) for name in ENVIRONMENT])
         self.force = self.force or not flags.exists() or flags.read_text() != values

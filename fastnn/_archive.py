@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _atomic
+from fastnn._opening import open_binary
 from fastnn.errors import FormatError
 
-__all__ = ["partial_path", "read", "write"]
+__all__ = ["read", "write"]
 
 _INDEX = "index.json"
 _DAMAGE = (
@@ -108,20 +109,15 @@ class _Reader:
         raise ValueError(f"unknown kind of node {kind!r}")
 
 
-def partial_path(path: str) -> str:
-    """Where a file is written before it takes its name. Always the same, so that kills do not pile up remains."""
-    return path + ".partial"
-
-
 def write(path: str, tree: Any, name: str, keep_previous: str | None = None) -> None:
     """Write a tree to `path`, atomically. What was there goes to `keep_previous`, if that is given.
 
-    `name` is what the tree is called in errors about what cannot be written.
+    `name` is what the tree is called in errors about what cannot be written. A symbolic link at `path` is replaced.
     """
     arrays: list[npt.NDArray[Any]] = []
     index = json.dumps(_encode(tree, name, arrays))
     with (
-        _atomic.replacing(path, partial_path(path), keep_previous) as file,
+        _atomic.replacing(path, keep_previous, follow=False) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
         for number, array in enumerate(arrays):
@@ -132,7 +128,7 @@ def write(path: str, tree: Any, name: str, keep_previous: str | None = None) -> 
 
 def read(path: str) -> Any:
     """The tree that `write` wrote. FormatError where the file is not whole; OSError where it cannot be opened."""
-    with open(path, "rb") as file:
+    with open_binary(path) as file:
         content = file.read()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -201,7 +201,7 @@ CODE_OF_FUNCTION, CODE_OF_OP, STACK = 200, 70, 256
 
 
 def save(model: Any, path: Any) -> None:
-    """Write a built model as C, each of the two files whole or not at all."""
+    """Write a built model as C: both files, or neither."""
     target = os.fspath(path)
     beginning, ending = os.path.splitext(target)
     if ending != ".c":
@@ -209,9 +209,8 @@ def save(model: Any, path: Any) -> None:
             f"filepath: expected a name that ends in .c, since a header is written beside it, got {target!r}"
         )
     program = Program(model, os.path.basename(beginning))
-    for name, text in ((f"{beginning}.h", program.header()), (target, program.source())):
-        with _atomic.replacing(name) as file:
-            file.write(text.encode("ascii"))
+    texts = {f"{beginning}.h": program.header(), target: program.source()}
+    _atomic.write_together({name: text.encode("ascii") for name, text in texts.items()})
 
 
 def identifier(text: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import functools
+import io
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
-from fastnn import _tables, _validate, callbacks, files, layers, optimizers
+from fastnn import _atomic, _tables, _validate, callbacks, files, layers, optimizers
 from fastnn._tables import Preparation, Table, Target, shown
 from fastnn.errors import FastNNError, FormatError
 
@@ -321,13 +322,7 @@ def _score(target: Target, fitted: Table, held: Table, output: npt.NDArray[Any])
 
 def save_with(model: fastnn.Sequential, preparation: Preparation, path: str) -> None:
     """Write a model with what prepares its inputs: a file that fastnn.load reads too, whole or not at all."""
-    partial = f"{path}.{os.getpid()}.model"
-    try:
-        model.save(partial, include_optimizer=False)
-        tensors, metadata = files.load_tensors(partial)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
+    tensors, metadata = files.contents(model, include_optimizer=False)
     text = json.dumps(preparation.described(), allow_nan=False)
     files.save_tensors(path, tensors, {**metadata, TABLE: text})
 
@@ -357,8 +352,10 @@ def predict(model: str, data: str, output: str | None, separator: str | None) ->
     if output is None:
         _write(sys.stdout, preparation.target, found)
         return
-    with open(output, "w", encoding="utf-8", newline="") as file:
-        _write(file, preparation.target, found)
+    text = io.StringIO(newline="")
+    _write(text, preparation.target, found)
+    with _atomic.replacing(output) as file:
+        file.write(text.getvalue().encode())
 
 
 def _write(file: TextIO, target: Target, output: npt.NDArray[np.float64]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validate
+from fastnn._opening import open_text
 from fastnn.errors import FormatError
 
 MISSING = {"", "?", "na", "n/a", "nan", "none", "null"}
@@ -74,7 +75,7 @@ def read(path: str, header: bool | None = None, separator: str | None = None) ->
     separator : what stands between cells; None: whichever of , ; tab and | is most frequent in the first line.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open_text(path, encoding="utf-8-sig") as file:
             if separator is None:
                 first = next((line for line in file if line.strip()), "")
                 separator = max(",;\t|", key=first.count)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _atomic, layers, losses, metrics, optimizers
+from fastnn._opening import open_binary
 from fastnn.errors import FormatError
 from fastnn.layers._base import set_arrays
 
@@ -76,23 +78,23 @@ def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str,
             file.write(array.data)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise FormatError("a key of the header stands in it twice")
-    return result
-
-
-def _no_constant(text: str) -> Any:
-    raise FormatError(f"the header holds {text}, which is no JSON")
-
-
 def parse_json(text: str | bytes, what: str) -> Any:
     """JSON without duplicate keys, NaN or infinities, however deep."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise FormatError(f"{what} has the key {twice!r:.60} twice in one object")
+        return result
+
+    def no_constant(constant: str) -> Any:
+        raise FormatError(f"{what} holds {constant}, which is not JSON")
+
     try:
         if isinstance(text, bytes):
             text = text.decode()  # json itself would take UTF-16 and halves of pairs too
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
     except FormatError:
         raise
     except (ValueError, RecursionError) as error:
@@ -103,24 +105,23 @@ def _whole(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _tensor(name: str, entry: Any, begin: int, end: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+def _tensor(what: str, entry: Any, begin: int, end: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     """dtype, shape and last byte of a tensor that must begin at `begin` and end by `end`."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise FormatError(f"tensor {name!r}: expected dtype, shape and data_offsets")
+        raise FormatError(f"{what}: expected dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise FormatError(f"tensor {name!r}: dtype {dtype!r:.40} is not one of {', '.join(DTYPES)}")
+        raise FormatError(f"{what}: dtype {dtype!r:.40} is not one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(_whole(n) for n in shape):
-        raise FormatError(f"tensor {name!r}: its shape is not a list of at most {MOST_AXES} whole numbers")
+        raise FormatError(f"{what}: its shape is not a list of at most {MOST_AXES} whole numbers")
     if math.prod(max(n, 1) for n in shape) >= 2**60:  # NumPy counts so, whatever an axis of length 0 makes of it
-        raise FormatError(f"tensor {name!r}: no array has a shape of {shape}")
+        raise FormatError(f"{what}: no array has a shape of {shape}")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_whole(n) for n in offsets):
-        raise FormatError(f"tensor {name!r}: data_offsets are not two whole numbers")
+        raise FormatError(f"{what}: data_offsets are not two whole numbers")
     size = math.prod(shape) * DTYPES[dtype].itemsize
     if offsets[0] != begin or offsets[1] != begin + size or offsets[1] > end:
         raise FormatError(
-            f"tensor {name!r}: {size} bytes at {offsets[0]}..{offsets[1]} do not follow the {begin} bytes before, "
-            f"of {end}"
+            f"{what}: {size} bytes at {offsets[0]}..{offsets[1]} do not follow the {begin} bytes before, of {end}"
         )
     return DTYPES[dtype], tuple(shape), offsets[1]
 
@@ -136,7 +137,7 @@ def load_tensors(path: Any) -> tuple[dict[str, Array], dict[str, str]]:
     >>> tensors["a"]
     array([0., 1., 2.])
     """
-    with open(path, "rb") as file:
+    with open_binary(path) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         length = int.from_bytes(start, "little")
@@ -157,7 +158,7 @@ def load_tensors(path: Any) -> tuple[dict[str, Array], dict[str, str]]:
         by_place = sorted(header.items(), key=_place)
         plan, at = [], 0
         for name, entry in by_place:
-            dtype, shape, end = _tensor(name, entry, at, room)
+            dtype, shape, end = _tensor(f"{path}: tensor {name!r}", entry, at, room)
             plan.append((name, dtype, shape, end - at))
             at = end
         if at != room:
@@ -201,6 +202,11 @@ def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None
     >>> bool((again([[1.0, 2.0]]) == model([[1.0, 2.0]])).all())
     True
     """
+    save_tensors(path, *contents(model, include_optimizer))
+
+
+def contents(model: "Sequential", include_optimizer: bool = True) -> tuple[dict[str, Array], dict[str, str]]:
+    """What a model's file holds: its tensors by name, and the metadata."""
     described: dict[str, Any] = {"config": model.get_config()}
     tensors = _weights(model)
     plan = model._plan
@@ -217,7 +223,7 @@ def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None
         text = json.dumps(described, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{model.name}: an argument of its layers cannot be written as JSON ({error})") from None
-    save_tensors(path, tensors, {"format": "fastnn", "version": VERSION, "fastnn": text})
+    return tensors, {"format": "fastnn", "version": VERSION, "fastnn": text}
 
 
 def _described_plan(model: Any) -> dict[str, Any] | None:
@@ -249,11 +255,13 @@ def _weights(model: "Sequential") -> dict[str, Array]:
 def _named(model: "Sequential") -> dict[str, Any]:
     """The model's variables by names that are unique: layer/weight, numbered where a name comes again."""
     result: dict[str, Any] = {}
+    latest: dict[str, int] = {}  # so that many of one name take no longer than others
     for v in model._variables():
-        name, number = v.path, 1
+        name, number = v.path, latest.get(v.path, 1)
         while name in result:
             number += 1
             name = f"{v.path}_{number}"
+        latest[v.path] = number
         result[name] = v
     return result
 
@@ -299,8 +307,8 @@ def load(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile
     budget = sum(a.size for a in tensors.values()) + SPARE_ELEMENTS
     try:
         model = _built(Sequential, described["config"], custom_objects, budget)
-    except FormatError:
-        raise
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError) as error:
         raise FormatError(
             f"{path}: the layers cannot be made (pass classes of your own in custom_objects): {_short(error)}"

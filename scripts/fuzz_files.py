@@ -217,6 +217,44 @@ def swapped(number: random.Random, data: bytes) -> bytes:
     return joined(dumped(header), body)
 
 
+def too_short(number: random.Random, data: bytes) -> bytes:
+    """The tensors' places follow one another and fill the file, and one tensor is smaller or larger than its place."""
+    header, body = parts(data)
+    entry = header[number.choice([name for name in header if name != "__metadata__" and header[name]["shape"]])]
+    axis = number.randrange(len(entry["shape"]))
+    entry["shape"][axis] += number.choice((-1, 1))
+    if number.random() < 0.3:  # in another order too
+        names = list(header)
+        number.shuffle(names)
+        header = {name: header[name] for name in names}
+    return joined(dumped(header), body)
+
+
+def doubled(number: random.Random, data: bytes) -> bytes:
+    """A key twice in the header, with the same value or another, of a file that is good otherwise."""
+    header, body = parts(data)
+    return joined(with_a_key_twice(number, header).encode(), body)
+
+
+def description_doubled(number: random.Random, data: bytes) -> bytes:
+    """The same in the description of the model, where the file has one."""
+    header, body = parts(data)
+    metadata = header.get("__metadata__", {})
+    if "fastnn" not in metadata:
+        return doubled(number, data)
+    metadata["fastnn"] = with_a_key_twice(number, json.loads(metadata["fastnn"]))
+    return joined(dumped(header), body)
+
+
+def with_a_key_twice(number: random.Random, tree: Any) -> str:
+    holders = [tree, *(holder[key] for holder, key in places(tree))]
+    holder = number.choice([one for one in holders if isinstance(one, dict) and one])
+    key = number.choice(list(holder))
+    mark = "key that is there twice"
+    holder[mark] = holder[key] if number.random() < 0.5 else hostile(number)
+    return json.dumps(tree).replace(json.dumps(mark), json.dumps(key))
+
+
 def numbers_otherwise(number: random.Random, data: bytes) -> bytes:
     """Weights and state that are no numbers, or huge."""
     header, body = parts(data)
@@ -259,11 +297,15 @@ MUTATIONS: dict[str, Callable[[random.Random, bytes], bytes]] = {
     "description": described_otherwise,
     "header": header_otherwise,
     "places": swapped,
+    "too short": too_short,
+    "doubled": doubled,
+    "description doubled": description_doubled,
     "numbers": numbers_otherwise,
     "text": texts,
     "length": lengths,
 }
-WEIGHTS = (2, 1, 1, 8, 2, 2, 1, 0.5, 0.3)  # where the mistakes would be
+WEIGHTS = (2, 1, 1, 8, 2, 2, 0.7, 0.7, 0.7, 1, 0.5, 0.3)  # where the mistakes would be
+NEVER_GOOD = ("too short", "doubled", "description doubled")  # whatever is in such a file, it must be refused
 
 
 def broken_backup(number: random.Random, data: bytes) -> bytes:
@@ -380,10 +422,13 @@ def main() -> int:
                 load = load_model if i % 10 < 7 else number.choice((load_tensors, load_weights))
                 how = number.choices(list(MUTATIONS), WEIGHTS)[0]
                 data = MUTATIONS[how](number, models[-1] if load is load_weights else number.choice(models))
-                if number.random() < 0.05:
+                if how not in NEVER_GOOD and number.random() < 0.05:
                     data = flipped(number, data)
             path.write_bytes(data)
             result = outcome(load, path)
+            unseen = how == "description doubled" and load is load_tensors  # which reads no description
+            if how in NEVER_GOOD and not unseen and result != "FormatError":
+                result = f"WRONG: {result}, from a file that is never good"
             if peak() > high:
                 result = f"WRONG: {peak() - limit + MEMORY >> 20} MB for a file of {len(data)} bytes"
                 high = peak()

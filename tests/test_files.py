@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def test_what_a_file_is_stays(tmp_path):
     assert (tmp_path / "latest").is_symlink() and (tmp_path / "m").stat().st_mode & 0o777 == 0o600
     np.testing.assert_array_equal(fastnn.load(tmp_path / "m").get_weights()[0], model.get_weights()[0])
     os.mkfifo(tmp_path / "pipe")  # as /dev/null, which a save by root would have taken the place of
-    with pytest.raises(OSError, match="expected a name for a file, and there is a folder or a device"):
+    with pytest.raises(OSError, match=r"pipe: expected a regular file, got a FIFO"):
         model.save(tmp_path / "pipe")
     assert sorted(os.listdir(tmp_path)) == ["latest", "m", "pipe"]
 
@@ -201,9 +202,10 @@ def whole(tmp_path):
     return (tmp_path / "m").read_bytes()
 
 
-def refused(data, tmp_path):
+def refused(data, tmp_path, match):
+    """The message names the file, and then says what is wrong."""
     (tmp_path / "bad").write_bytes(data)
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=rf"^{re.escape(str(tmp_path / 'bad'))}[: ].*{match}"):
         fastnn.load(tmp_path / "bad")
 
 
@@ -211,29 +213,98 @@ def test_damaged_headers_are_refused(whole, tmp_path):
     header, body = parts(whole)
     names = [name for name in header if name != "__metadata__"]
     first = header[names[0]]
+    no_header = f"begins with no header of 2 to {files.MOST_HEADER} bytes"
+    shape = "its shape is not a list of at most 8 whole numbers"
+    doubled = b'{"__metadata__": {}, "__metadata__": {}}'
     cases = [
-        b"",
-        whole[:7],
-        whole[:-1],
-        whole + b"\0",
-        (2**63).to_bytes(8, "little") + whole[8:],
-        joined(b"[]", body),
-        joined(b"{", body),
-        joined(b'{"a": NaN}', b""),
-        joined(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b""),
-        joined(b'{"__metadata__": {}, "__metadata__": {}}', b""),
-        joined({**header, names[0]: {**first, "dtype": "I8"}}, body),
-        joined({**header, names[0]: {**first, "shape": [-1]}}, body),
-        joined({**header, names[0]: {**first, "shape": [2**40, 2**40]}}, body),
-        joined({**header, names[0]: {**first, "shape": [True]}}, body),
-        joined({**header, names[0]: {**first, "data_offsets": [0, 2**62]}}, body),
-        joined({**header, names[0]: {**first, "more": 1}}, body),
-        joined({k: v for k, v in header.items() if k != names[0]}, body),
-        joined({**header, "__metadata__": {"format": "other"}}, body),
-        joined({**header, "__metadata__": {**header["__metadata__"], "version": "2"}}, body),
+        (b"", no_header),
+        (whole[:7], no_header),
+        (whole[:-1], r"\d+ bytes at \d+\.\.\d+ do not follow the \d+ bytes before"),
+        (whole + b"\0", r"the tensors take \d+ bytes, the file has \d+ for them"),
+        ((2**63).to_bytes(8, "little") + whole[8:], no_header),
+        (joined(b"[]", body), "the header does not begin with {"),
+        (joined(b"{ ", body), "the header is not JSON that can be read: JSONDecodeError"),
+        (joined(b'{"a": NaN}', b""), "the header holds NaN, which is not JSON"),
+        (joined(b'{"a": -Infinity}', b""), "the header holds -Infinity, which is not JSON"),
+        (joined(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b""), "not JSON that can be read: RecursionError"),
+        (joined(doubled, b""), "the header has the key '__metadata__' twice"),
+        (joined({**header, "__metadata__": {"format": 1}}, body), "__metadata__ is not a dict of strings"),
+        (joined({**header, names[0]: {**first, "dtype": "I8"}}, body), "dtype 'I8' is not one of F32, F64"),
+        (joined({**header, names[0]: {**first, "shape": [-1]}}, body), shape),
+        (joined({**header, names[0]: {**first, "shape": [2**40, 2**40]}}, body), "no array has a shape of"),
+        (joined({**header, names[0]: {**first, "shape": [True]}}, body), shape),
+        (joined({**header, names[0]: {**first, "shape": [1] * 9}}, body), shape),
+        (
+            joined({**header, names[0]: {**first, "data_offsets": [0, 2**62]}}, body),
+            "144 bytes at 0..4611686018427387904 do not follow the 0 bytes before",
+        ),
+        (joined({**header, names[0]: {**first, "data_offsets": [0]}}, body), "data_offsets are not two whole numbers"),
+        (joined({**header, names[0]: {**first, "more": 1}}, body), "expected dtype, shape and data_offsets"),
+        (joined({k: v for k, v in header.items() if k != names[0]}, body), "do not follow the 0 bytes before"),
+        (
+            joined({**header, "__metadata__": {"format": "other"}}, body),
+            "a safetensors file, but not of a fastnn model",
+        ),
+        (
+            joined({**header, "__metadata__": {**header["__metadata__"], "version": "2"}}, body),
+            "format version '2', this fastnn reads '1'",
+        ),
     ]
-    for data in cases:
-        refused(data, tmp_path)
+    for data, match in cases:
+        refused(data, tmp_path, match)
+
+
+def test_a_key_twice_in_a_good_file_is_refused(whole, tmp_path):
+    """Readers differ in which of two values they take, so that nobody knows what such a file says."""
+    header, body = parts(whole)
+    text = json.dumps(header)
+    name = next(name for name in header if name != "__metadata__")
+    entry = json.dumps(header[name])
+    inside = json.loads(header["__metadata__"]["fastnn"])
+    described = json.dumps(inside)
+    (tmp_path / "good").write_bytes(joined(text.encode(), body))
+    fastnn.load(tmp_path / "good")
+    cases = {
+        f"the header has the key '{name}' twice": text[:-1] + f', "{name}": {entry}}}',
+        "the header has the key '__metadata__' twice": text[:-1] + ', "__metadata__": {}}',
+        "the header has the key 'dtype' twice": text.replace(entry, entry[:-1] + ', "dtype": "F32"}', 1),
+        "the header has the key 'version' twice": text.replace('"version": "1"', '"version": "1", "version": "1"', 1),
+        "the description of the model has the key 'forwards' twice": json.dumps(
+            {**header, "__metadata__": {**header["__metadata__"], "fastnn": described[:-1] + ', "forwards": 0}'}}
+        ),
+    }
+    for match, data in cases.items():
+        assert data != text
+        refused(joined(data.encode(), body), tmp_path, match)
+
+
+def test_a_tensor_shorter_than_its_place_is_refused(whole, tmp_path):
+    """The places still follow one another and fill the file; one shape takes less, or more, than its place."""
+    two = {
+        "a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]},
+        "b": {"dtype": "F32", "shape": [2], "data_offsets": [12, 20]},
+    }
+    path = tmp_path / "two"
+    path.write_bytes(joined(two, bytes(20)))
+    assert [a.shape for a in files.load_tensors(path)[0].values()] == [(3,), (2,)]
+    for name, shape, dtype in (
+        ("a", [2], "F32"),
+        ("a", [0], "F32"),
+        ("b", [1], "F32"),
+        ("b", [2], "F64"),
+        ("a", [1], "F64"),
+    ):
+        bad = {**two, name: {**two[name], "shape": shape, "dtype": dtype}}
+        path.write_bytes(joined(bad, bytes(20)))
+        size = shape[0] * (4 if dtype == "F32" else 8)
+        begin, end = two[name]["data_offsets"]
+        with pytest.raises(FormatError, match=rf"tensor '{name}': {size} bytes at {begin}\.\.{end} do not follow"):
+            files.load_tensors(path)
+    header, body = parts(whole)
+    for name, entry in header.items():
+        if name != "__metadata__" and entry["shape"]:
+            bad = {**header, name: {**entry, "shape": [entry["shape"][0] - 1, *entry["shape"][1:]]}}
+            refused(joined(bad, body), tmp_path, rf"tensor '{name}': \d+ bytes at .* do not follow")
 
 
 def described(whole, change):
@@ -255,38 +326,55 @@ def test_an_empty_array_beyond_measure_is_refused(tmp_path):
 
 def test_a_header_in_another_encoding_is_refused(whole, tmp_path):
     header, body = parts(whole)
-    for encoding in ("utf-16-le", "utf-8-sig"):
-        refused(joined(json.dumps(header).encode(encoding), body), tmp_path)
+    text = json.dumps(header)
+    refused(
+        joined(text.encode("utf-16-le"), body), tmp_path, "the header is not JSON that can be read: JSONDecodeError"
+    )
+    refused(joined(text.encode("utf-8-sig"), body), tmp_path, "the header does not begin with {")
     name = b'{"\xed\xa0\x80":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'  # half of a pair
-    refused(joined(name, b"1234"), tmp_path)
+    refused(joined(name, b"1234"), tmp_path, "the header is not JSON that can be read: UnicodeDecodeError")
 
 
 def test_wrong_descriptions_are_refused(whole, tmp_path):
     def first(m):
-        return m["config"]["layers"][1]["config"]
+        return m["config"]["layers"][1]["config"]["layers"][0]["config"]  # a Dense layer in a branch
 
-    changes = [
-        lambda m: m["config"]["layers"][1].update({"class_name": "os.system"}),
-        lambda m: first(m).update({"units": 2**40}),
-        lambda m: first(m).update({"units": "8"}),
-        lambda m: first(m).update({"unknown": 1}),
-        lambda m: m["config"].update({"build_input_shape": [None, 2**50]}),
-        lambda m: m["config"].update({"build_input_shape": None}),
-        lambda m: m["config"].update({"dtype": "object"}),
-        lambda m: m["config"].update({"seed": -1}),
-        lambda m: m["config"].update({"layers": []}),
-        lambda m: m["config"]["layers"].append(
-            {"module": "fastnn.layers", "class_name": "Embedding", "config": {"input_dim": 2**20, "output_dim": 2**20}}
+    def layer(name, **config):
+        return {"module": "fastnn.layers", "class_name": name, "config": config}
+
+    layers_of, known = "the layers cannot be made .*", "unknown name"
+    cases = [
+        (lambda m: m["config"]["layers"][1].update({"class_name": "os.system"}), f"{layers_of}{known} 'os.system'"),
+        (lambda m: first(m).update({"units": 2**40}), f"{layers_of}a weight of shape .* is more than the file holds"),
+        (lambda m: first(m).update({"units": "8"}), f"{layers_of}units: expected a whole number, got '8'"),
+        (lambda m: first(m).update({"unknown": 1}), f"{layers_of}unexpected keyword argument 'unknown'"),
+        (lambda m: m["config"].update({"build_input_shape": [None, 2**50]}), "is more than the file holds"),
+        (lambda m: m["config"].update({"build_input_shape": None}), "does not say what shape the model was built for"),
+        (lambda m: m["config"].update({"dtype": "object"}), f"{layers_of}dtype: expected 'float32' or 'float64'"),
+        (lambda m: m["config"].update({"seed": -1}), f"{layers_of}seed: expected a whole number >= 0"),
+        (lambda m: m["config"].update({"layers": []}), r"its tensors are not the model's \(missing \[\]"),
+        (lambda m: m["config"].update({"more": 1}), "the config is not that of a Sequential model"),
+        (lambda m: m.pop("config"), "the description of the model has no config"),
+        (
+            lambda m: m["config"]["layers"].append(layer("Embedding", input_dim=2**20, output_dim=2**20)),
+            r"embedding\w*: a weight of shape \(1048576, 1048576\) is more than the file holds",
         ),
-        lambda m: m["config"]["layers"].append(
-            {"module": "fastnn.layers", "class_name": "Reshape", "config": {"target_shape": [2**30, 2**30]}}
+        (
+            lambda m: m["config"]["layers"].append(layer("Reshape", target_shape=[2**30, 2**30])),
+            r"reshape\w*: target_shape: samples of shape .* have 3 elements",
         ),
-        lambda m: m["compile"].update({"loss": {"class_name": "eval", "config": {}}}),
-        lambda m: m.update({"forwards": -1}),
-        lambda m: m.update({"optimizer": {"iterations": "many"}}),
+        (
+            lambda m: m["compile"].update({"loss": {"class_name": "eval", "config": {}}}),
+            f"it cannot be compiled as it was: .*loss: {known} 'eval'",
+        ),
+        (lambda m: m.update({"forwards": -1}), "the count of training forwards is no whole number"),
+        (
+            lambda m: m.update({"optimizer": {"iterations": "many"}}),
+            "it cannot be compiled as it was: .*state: it is not that of this optimizer",
+        ),
     ]
-    for change in changes:
-        refused(described(whole, change), tmp_path)
+    for change, match in cases:
+        refused(described(whole, change), tmp_path, match)
 
 
 def test_mutated_files_raise_nothing_else(whole, tmp_path):
@@ -368,15 +456,16 @@ def test_a_killed_save_leaves_a_whole_file(tmp_path):
     for wait in range(8):
         process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "m")], stdout=subprocess.PIPE)
         assert process.stdout is not None
-        process.stdout.readline()
-        try:
+        assert process.stdout.readline() == b"ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.01 * wait)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL  # and not of an error of its own
         process.stdout.close()
         _, bias = fastnn.load(tmp_path / "m").get_weights()
         np.testing.assert_array_equal(bias, bias[0])  # of one save, not of two
+    fastnn.load(tmp_path / "m").save(tmp_path / "m")
+    assert os.listdir(tmp_path) == ["m"]  # nothing is left of those that were killed
 
 
 def test_tensors_of_any_name(tmp_path):

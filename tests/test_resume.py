@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.callbacks._monitors import BatchCounter
 
 PROGRAM = """
 import sys, time
@@ -85,6 +86,33 @@ def test_killed_and_resumed(tmp_path, source, save_freq):
     assert sorted(got.files) == sorted(expected.files)
     for name in expected.files:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 5])
+@pytest.mark.parametrize("every", [1, 3, 7])
+def test_save_freq_counts_batches_through_epochs(batches, every, tmp_path):
+    """One batch in an epoch among them, whose number is always 0."""
+    model = fastnn.Sequential([fastnn.layers.Input((3,)), fastnn.layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    saved = []
+    backup = fastnn.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=every)
+    write = backup._save
+    backup._save = lambda epoch, step: (saved.append(epoch * batches + step), write(epoch, step))
+    checkpoint = fastnn.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=every)
+    x, y = np.ones((4 * batches, 3)), np.ones((4 * batches, 1))
+    model.fit(x, y, batch_size=4, epochs=8, verbose=0, callbacks=[checkpoint, backup])
+    expected = list(range(every, 8 * batches + 1, every))  # steps since the beginning
+    assert expected and saved == expected
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{(step - 1) // batches + 1}-{(step - 1) % batches + 1}" for step in expected
+    }
+
+
+def test_batches_are_counted_though_no_epoch_ends():
+    """As in a subclass whose on_epoch_end does not call that of the callback."""
+    counter = BatchCounter(3)
+    assert [counter.passed(0) for _ in range(7)] == [False, False, True, False, False, True, False]
+    assert counter.ahead() == 2
 
 
 def test_iterator_without_state_is_refused(tmp_path):

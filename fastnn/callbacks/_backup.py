@@ -177,12 +177,11 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete what was saved, and the folder if nothing else is in it."""
-        from fastnn import _archive
-
         if not self.delete_checkpoint:
             return
+        _atomic.remove_stale(self._path)
         # The last state goes last: a kill between the two must not leave the older one to go on from
-        for path in (_archive.partial_path(self._path), self._previous, self._path):
+        for path in (self._previous, self._path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         with contextlib.suppress(OSError):

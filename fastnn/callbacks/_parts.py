@@ -1,5 +1,6 @@
 """Callbacks that watch no number: the rate's schedule, the log on file, the guard against NaN, the averaged weights."""
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -7,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _validate
+from fastnn import _atomic, _validate
+from fastnn._opening import open_text
 from fastnn._progress import say
 from fastnn.callbacks._base import Callback, Logs
 from fastnn.errors import ArgumentError
@@ -143,9 +145,9 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Make the file: where that cannot be done, it is said before an epoch was spent."""
         if self.append and os.path.exists(self.filename):
-            with open(self.filename, encoding="utf-8", newline="") as file:
+            with open_text(self.filename) as file:
                 self.append_header = not file.readline()
-        with open(self.filename, "a", encoding="utf-8") as file:
+        with open_text(self.filename, "a") as file:
             size = os.fstat(file.fileno()).st_size
         # Only the first row wipes it: a fit that goes on with an earlier one will want what is there
         self._stale = not self.append
@@ -166,27 +168,36 @@ class CSVLogger(Callback):
         if not self._begun:
             raise RuntimeError("CSVLogger: on_epoch_end came before on_train_begin, which makes the file")
         logs = logs or {}
-        # Opened for each row: a fit that ends with an error leaves no file open
-        with open(self.filename, "w" if self._stale else "a", encoding="utf-8", newline="") as file:
-            self._stale = False
-            import csv
+        import csv
 
-            writer = csv.writer(file, delimiter=self.sep)
-            if self.keys is None:
-                self.keys = sorted(logs)
-                if not any(key.startswith("val_") for key in self.keys):
-                    self.keys += [f"val_{key}" for key in self.keys]
-                if self.append_header:
-                    writer.writerow(["epoch", *self.keys])
-            writer.writerow([epoch, *(self._text(logs.get(key, "NA")) for key in self.keys)])
-            file.flush()
-            self._position = os.fstat(file.fileno()).st_size
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=self.sep)
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):
+                self.keys += [f"val_{key}" for key in self.keys]
+            if self.append_header:
+                writer.writerow(["epoch", *self.keys])
+        writer.writerow([epoch, *(self._text(logs.get(key, "NA")) for key in self.keys)])
+        self._write(text.getvalue().encode())
+
+    def _write(self, data: bytes) -> None:
+        """Add to the file, or replace that of an earlier fit. It is not kept open: a fit may end with an error."""
+        if self._stale:
+            with _atomic.replacing(self.filename) as file:
+                file.write(data)
+            self._stale = False
+            self._position = len(data)
+            return
+        with open_text(self.filename, "a") as log:
+            log.write(data.decode())
+            log.flush()
+            self._position = os.fstat(log.fileno()).st_size
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Wipe the file of an earlier fit if this one had no epoch."""
         if self._stale:
-            os.truncate(self.filename, 0)
-            self._stale = False
+            self._write(b"")
 
     def get_state(self) -> dict[str, Any]:
         """The columns, and how long the file is."""
