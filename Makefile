@@ -112,9 +112,10 @@ wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install
 # ----------------------------------------------------------------------------------------------------------- sanitizers
 
 # The extensions with every access and every undefined operation checked. Python itself is not built that way, so that
-# the sanitizer's library goes in first, and leaks, which are Python's own, are not reported.
+# the sanitizer's library goes in first, and leaks, which are Python's own, are not reported. What has not changed is not
+# compiled again.
 # $(call BUILD_SANITIZED,folder,sanitizers)
-BUILD_SANITIZED = rm -rf $(1) build/lib* build/bdist* && CC="$${CC:-gcc}" LDFLAGS="-fsanitize=$(2)" \
+BUILD_SANITIZED = mkdir -p $(1)/lib && find $(1)/lib -name "*.py" -delete && CC="$${CC:-gcc}" LDFLAGS="-fsanitize=$(2)" \
     FASTNN_CFLAGS="-fsanitize=$(2) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
     $(BIN)/python setup.py --quiet build --build-temp $(1)/temp --build-lib $(1)/lib
 # $(call SANITIZED,folder,libraries): Python with those extensions
@@ -133,8 +134,11 @@ asan: sanitized ## C and Python tests under AddressSanitizer and UndefinedBehavi
 	$(call ASAN,256) $(PYTEST) $(ARGS)
 
 FILES ?= 100000
-fuzz: sanitized ## damaged model files under the same sanitizers (FILES=100000)
-	$(call ASAN,1) scripts/fuzz_files.py $(FILES)
+SECONDS ?= 600
+SEED ?= 0
+fuzz: sanitized ## damaged model files, then random uses of the API, under the same sanitizers (FILES=100000 SECONDS=600 SEED=0)
+	$(call ASAN,1) scripts/fuzz_files.py --seed $(SEED) $(FILES)
+	$(call ASAN,16) scripts/fuzz_api.py --seed $(SEED) --seconds $(SECONDS)
 
 MUTANTS ?=
 mutants: $(STAMPS)/build $(STAMPS)/test ## make the code wrong in many small ways; which ways no test notices (MUTANTS="-k callbacks")

@@ -55,6 +55,7 @@ class Evaluating(Compiling):
         if kwargs:
             raise TypeError(f"evaluate: unknown argument {min(kwargs)!r}")
         self._need_compiled()
+        return_dict = _validate.flag(return_dict, "return_dict")
         if steps is not None:
             steps = _validate.integer(steps, "steps", minimum=1)
         if x is None:
@@ -146,6 +147,7 @@ class Evaluating(Compiling):
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
+        return_dict = _validate.flag(return_dict, "return_dict")
         with self._exclusive.evaluating("test_on_batch") as nested:
             plan = self._plan_for_evaluation(nested)
             batches = self._one_batch(x, y, sample_weight, plan=plan)

@@ -16,6 +16,7 @@ from fastnn.callbacks._base import History
 from fastnn.errors import DivergenceError
 from fastnn.optimizers.schedules import LearningRateSchedule
 
+STATE = ("input_shape", "weights", "optimizer", "forwards", "seed", "sums", "stream")  # of training_state
 MOST_RATES = 512  # of a schedule that are computed at a time
 
 
@@ -178,6 +179,7 @@ class Training(Evaluating):
         >>> bool(model.train_on_batch(x, y, return_dict=True)["loss"] < first["loss"])
         True
         """
+        return_dict = _validate.flag(return_dict, "return_dict")
         if sample_weight is None and class_weight is None and self._quick_step(x, y):
             plan = self._need_compiled()
             if not plan.metrics and not return_dict:
@@ -252,14 +254,23 @@ class Training(Evaluating):
 
     def restore_training_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where `training_state` was called: the steps that follow are the same to the last bit."""
+        if not isinstance(state, Mapping) or not set(STATE) <= set(state) or not all(
+            isinstance(state[name], Mapping) for name in ("weights", "optimizer", "sums")
+        ):
+            raise ValueError(f"state: expected the dict that training_state returns, with {', '.join(STATE)}")
+        forwards, seed = int(state["forwards"]), int(state["seed"])
         if self._engine is None:
             self.build((None, *(int(n) for n in state["input_shape"])))
         self._ready_optimizer()
-        weights = state["weights"]
-        self.set_weights([weights[str(i)] for i in range(len(weights))])
-        self.optimizer.set_state(state["optimizer"])
-        self._forwards = int(state["forwards"])
-        self._reseed(int(state["seed"]))
+        before = self.get_weights()
+        try:
+            self.set_weights([state["weights"][str(i)] for i in range(len(state["weights"]))])
+            self.optimizer.set_state(state["optimizer"])
+        except BaseException:
+            self.set_weights(before)
+            raise
+        self._forwards = forwards
+        self._reseed(seed)
         self._need_compiled().set_sums(state["sums"])
         if self._stream is not None and state["stream"] is not None:
             self._stream.restore(state["stream"])

@@ -602,10 +602,11 @@ class Sequential(Weights, Training, Exporting):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """The output's shape for inputs of a shape; both begin with the batch."""
-        shape = tuple(input_shape)[1:]
+        batch, *axes = batch_axes(input_shape, "input_shape")
+        shape = sample_shape(axes, "input_shape")
         for layer in self._stack:
-            shape = layer._output_of(shape)  # type: ignore[arg-type]
-        return (input_shape[0], *shape)
+            shape = layer._output_of(shape)
+        return (batch, *shape)
 
     def summary(
         self,

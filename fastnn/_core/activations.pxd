@@ -19,6 +19,9 @@ cdef extern from "fnn.h" nogil:
         ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, const void *x, const void *dy, void *dslope
     ) noexcept
 
+# Refuse a kind that is no row of the table, or too few parameters for it
+cdef int expect_activation(int kind, ptrdiff_t parameters) except -1
+
 # Over whole arrays, on at most `threads` threads, where that pays; the bits do not depend on how many. fnn.h says what
 # each computes and which arguments may be the same array.
 cdef void activate(int kind, ptrdiff_t n, const real *x, real *y, const double *p, int threads) noexcept nogil

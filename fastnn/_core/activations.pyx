@@ -7,6 +7,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from fastnn._core.checks cimport expect_below, expect_length, expect_like, expect_parameters, expect_reals, expect_shape
 from fastnn._core.kernels cimport chosen_table, fnn, fnn_activation_row, get_threads, parallel, real
 
 cnp.import_array()
@@ -164,6 +165,16 @@ cdef dict row_of(const fnn_activation_row *row):
 ROWS = [row_of(&fnn.activation_rows[i]) for i in range(FNN_ACTIVATIONS)]
 ROW_ROWS = [row_of(&fnn.row_activation_rows[i]) for i in range(FNN_ROW_ACTIVATIONS)]
 MATHS = FNN_MATH_NAMES.decode().split()
+cdef int math_count = <int>len(MATHS)
+cdef int parameter_counts[64]
+assert FNN_ACTIVATIONS <= 64
+for _i, _row in enumerate(ROWS):
+    parameter_counts[_i] = <int>len(_row["parameters"].split())
+
+
+cdef int expect_activation(int kind, ptrdiff_t parameters) except -1:
+    expect_below("kind", kind, FNN_ACTIVATIONS)
+    return expect_parameters(parameters, parameter_counts[kind])
 
 
 # Contiguous arrays of one precision, as they are: a memory view of each would take as long as a thousand elements.
@@ -172,14 +183,22 @@ cdef inline bint is_wide(cnp.ndarray array):
     return cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT64
 
 
-cdef inline Work rows_of(Operation operation, int kind, cnp.ndarray x):
+cdef inline Work rows_of(Operation operation, int kind, cnp.ndarray x) except *:
     """Work on the rows along the last axis."""
+    expect_below("kind", kind, FNN_ROW_ACTIVATIONS)
+    expect_reals("x", x)
+    if x.ndim == 0:
+        raise ValueError("x: expected rows, got a number")
     cdef ptrdiff_t n = x.shape[x.ndim - 1]
+    if kind == FNN_ROW_glu and n % 2:
+        raise ValueError(f"x: glu takes rows of two halves, got {n} columns")
     return whole_rows(operation, kind, cnp.PyArray_SIZE(x) // n if n else 0, n, is_wide(x))
 
 
-def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const double[::1] parameters):
+def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const double[::1] parameters not None):
     """y = f(x), of one shape; y may be x."""
+    expect_activation(kind, parameters.shape[0])
+    expect_like("y", y, expect_reals("x", x), cnp.PyArray_SIZE(x))
     cdef Work w = elements(ACTIVATE, kind, cnp.PyArray_SIZE(x), is_wide(x))
     w.x, w.y, w.p = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), &parameters[0]
     with nogil:
@@ -187,9 +206,14 @@ def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const doub
 
 
 def derivative(
-    int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None, const double[::1] parameters
+    int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None,
+    const double[::1] parameters not None
 ):
     """dx = dy f', of one shape, from xy: y or x, whichever the row reads. dx may be dy or xy."""
+    cdef int precision = expect_reals("xy", xy)
+    expect_activation(kind, parameters.shape[0])
+    expect_like("dy", dy, precision, cnp.PyArray_SIZE(xy), False)
+    expect_like("dx", dx, precision, cnp.PyArray_SIZE(xy))
     cdef Work w = elements(DIFFERENTIATE, kind, cnp.PyArray_SIZE(xy), is_wide(xy))
     w.x, w.dy, w.y = cnp.PyArray_DATA(xy), cnp.PyArray_DATA(dy), cnp.PyArray_DATA(dx)
     w.p = &parameters[0]
@@ -200,6 +224,7 @@ def derivative(
 def row_forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None):
     """y = f of each row along x's last axis; y may be x, but not for glu, whose y is half as wide."""
     cdef Work w = rows_of(ACTIVATE_ROWS, kind, x)
+    expect_like("y", y, cnp.PyArray_TYPE(x), w.count * w.out_n)
     w.x, w.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
     with nogil:
         run(&w, w.count * w.n, get_threads())
@@ -208,22 +233,31 @@ def row_forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None):
 def row_derivative(int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, cnp.ndarray dx not None):
     """dx = dy times the Jacobian of each row of the last axis, from xy: y or x. dx may be dy or xy, but not for glu."""
     cdef Work w = rows_of(DIFFERENTIATE_ROWS, kind, xy)
+    expect_like("dy", dy, cnp.PyArray_TYPE(xy), w.count * w.out_n, False)
+    expect_like("dx", dx, cnp.PyArray_TYPE(xy), w.count * w.n)
     w.x, w.dy, w.y = cnp.PyArray_DATA(xy), cnp.PyArray_DATA(dy), cnp.PyArray_DATA(dx)
     with nogil:
         run(&w, w.count * w.n, get_threads())
 
 
-def prelu_forward(const real[:, ::1] x, const real[::1] slope, real[:, ::1] y):
+def prelu_forward(const real[:, ::1] x not None, const real[::1] slope not None, real[:, ::1] y not None):
     """y = x where x > 0, else slope x, with a slope for each column; y may be x."""
+    expect_length("slope", slope.shape[0], x.shape[1])
+    expect_shape("y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
     if x.shape[0] and x.shape[1]:
         with nogil:
             prelu_activate(x.shape[0], x.shape[1], &x[0, 0], &slope[0], &y[0, 0], get_threads())
 
 
 def prelu_derivative(
-    const real[:, ::1] x, const real[::1] slope, const real[:, ::1] dy, real[:, ::1] dx, real[::1] dslope
+    const real[:, ::1] x not None, const real[::1] slope not None, const real[:, ::1] dy not None,
+    real[:, ::1] dx not None, real[::1] dslope not None
 ):
     """dx = dy where x > 0, else slope dy; dslope = the sum over rows of dy min(x, 0). dx may be dy."""
+    expect_length("slope", slope.shape[0], x.shape[1])
+    expect_length("dslope", dslope.shape[0], x.shape[1])
+    expect_shape("dy", dy.shape[0], dy.shape[1], x.shape[0], x.shape[1])
+    expect_shape("dx", dx.shape[0], dx.shape[1], x.shape[0], x.shape[1])
     if x.shape[0] == 0 or x.shape[1] == 0:
         dslope[:] = 0
         return
@@ -233,7 +267,9 @@ def prelu_derivative(
         )
 
 
-def math(int kind, const real[::1] x, real[::1] y):
+def math(int kind, const real[::1] x not None, real[::1] y not None):
     """y = function MATHS[kind] of csrc/vmath.h of x, for the tests."""
+    expect_below("kind", kind, math_count)
+    expect_length("y", y.shape[0], x.shape[0])
     if x.shape[0]:
         fnn_math(kind, x.shape[0], &x[0], &y[0])

@@ -2,7 +2,8 @@
 
 cimport numpy as cnp
 
-from fastnn._core.activations cimport FNN_ACTIVATION_linear, differentiate
+from fastnn._core.activations cimport FNN_ACTIVATION_linear, differentiate, expect_activation
+from fastnn._core.checks cimport expect_length, expect_shape
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
 from fastnn._core.product cimport Product, multiply
 
@@ -75,23 +76,18 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
 
 # ------------------------------------------------------------------------------------------------------------ boundary
 
-cdef int expect(str name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t B, ptrdiff_t O) except -1:
-    if rows != B or columns != O:
-        raise ValueError(f"{name} has shape ({rows}, {columns}), expected ({B}, {O})")
-    return 0
-
-
-def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, int activation,
-            const double[::1] parameters, real[:, ::1] z, real[:, ::1] y):
+def forward(const real[:, ::1] x not None, const real[:, ::1] w not None, const real[::1] bias, int activation,
+            const double[::1] parameters not None, real[:, ::1] z not None, real[:, ::1] y not None):
     """z = bias + x @ w and y = f(z). bias may be None; z and y may be the same array."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef const real *b = NULL
     cdef int failed
-    expect("w", w.shape[0], w.shape[1], I, O)
-    expect("z", z.shape[0], z.shape[1], B, O)
-    expect("y", y.shape[0], y.shape[1], B, O)
+    expect_activation(activation, parameters.shape[0])
+    expect_shape("w", w.shape[0], w.shape[1], I, O)
+    expect_shape("z", z.shape[0], z.shape[1], B, O)
+    expect_shape("y", y.shape[0], y.shape[1], B, O)
     if bias is not None:
-        expect("bias", 1, bias.shape[0], 1, O)
+        expect_length("bias", bias.shape[0], O)
         b = &bias[0]
     with nogil:
         failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], b, activation, &parameters[0], &z[0, 0], &y[0, 0],
@@ -100,22 +96,24 @@ def forward(const real[:, ::1] x, const real[:, ::1] w, const real[::1] bias, in
         raise MemoryError("no memory for the scratch of a matrix product")
 
 
-def backward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] zy, const real[:, ::1] dy, int activation,
-             const double[::1] parameters, real[:, ::1] dz, real[:, ::1] dw, real[::1] dbias, real[:, ::1] dx,
+def backward(const real[:, ::1] x not None, const real[:, ::1] w not None, const real[:, ::1] zy not None,
+             const real[:, ::1] dy not None, int activation, const double[::1] parameters not None,
+             real[:, ::1] dz not None, real[:, ::1] dw, real[::1] dbias, real[:, ::1] dx,
              bint accumulate=False):
     """Fill (or with `accumulate` add to) dw and dbias; fill dz and dx. dw, dbias and dx may be None; dz may be dy."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef int failed
-    expect("w", w.shape[0], w.shape[1], I, O)
-    expect("zy", zy.shape[0], zy.shape[1], B, O)
-    expect("dy", dy.shape[0], dy.shape[1], B, O)
-    expect("dz", dz.shape[0], dz.shape[1], B, O)
+    expect_activation(activation, parameters.shape[0])
+    expect_shape("w", w.shape[0], w.shape[1], I, O)
+    expect_shape("zy", zy.shape[0], zy.shape[1], B, O)
+    expect_shape("dy", dy.shape[0], dy.shape[1], B, O)
+    expect_shape("dz", dz.shape[0], dz.shape[1], B, O)
     if dw is not None:
-        expect("dw", dw.shape[0], dw.shape[1], I, O)
+        expect_shape("dw", dw.shape[0], dw.shape[1], I, O)
     if dbias is not None:
-        expect("dbias", 1, dbias.shape[0], 1, O)
+        expect_length("dbias", dbias.shape[0], O)
     if dx is not None:
-        expect("dx", dx.shape[0], dx.shape[1], B, I)
+        expect_shape("dx", dx.shape[0], dx.shape[1], B, I)
     with nogil:
         failed = dense_backward(B, I, O, &x[0, 0], &w[0, 0], &zy[0, 0], &dy[0, 0], activation, &parameters[0],
                                 accumulate, &dz[0, 0], NULL if dw is None else &dw[0, 0],

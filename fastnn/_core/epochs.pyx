@@ -178,14 +178,23 @@ cdef class Epochs:
         c.records = <double *>cnp.PyArray_DATA(self.records)
         self.held = []
 
+    cdef int check_order(self) except -1:
+        if self.course.order == NULL:
+            raise ValueError("order: there is none to make anew; pass an array of int64")
+        return 0
+
     def seed(self, uint64_t seed, uint64_t stream):
         """Before epoch e, make the order anew of (seed, stream + e)."""
+        self.check_order()
         self.course.seeded, self.course.seed, self.course.stream = True, seed, stream
 
     def shuffle(self, random_state, bint shared):
         """Before each epoch, do what random_state.shuffle(order) does. Where it is shared, others may draw from it
         too, between two epochs; it is locked meanwhile, for which the GIL is needed."""
+        self.check_order()
         bit_generator = random_state._bit_generator
+        if not isinstance(bit_generator, np.random.BitGenerator):
+            raise TypeError(f"random_state: expected a RandomState, got {random_state!r}")
         self.held.append(bit_generator)
         numbers = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         if shared:

@@ -4,6 +4,7 @@ from fastnn._core.kernels cimport real
 
 cdef extern from "fnn.h" nogil:
     int FNN_LOSSES
+    int FNN_LOSS_margin_ranking
     void fnn_loss(int kind, ptrdiff_t rows, ptrdiff_t d, const void *y_true, const void *y_pred, double *values,
                   void *dy, const double *scale, double common, const double *parameters) noexcept
     int fnn_mine(ptrdiff_t anchor, ptrdiff_t B, ptrdiff_t d, const void *x, const int32_t *labels, double *value,

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from fastnn._core.checks cimport expect_below, expect_length, expect_parameters, expect_shape
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
 fnn = chosen_table()
@@ -184,14 +185,53 @@ cdef void mined_triplets_gradient(ptrdiff_t B, ptrdiff_t d, const real *x, const
 
 # -------------------------------------------------------------------------------------------------------- the boundary
 
-def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred, const real[::1] y_true, double[::1] values,
-             real[::1] dy, const double[::1] scale, double common, const double[::1] parameters):
+cdef int parameter_counts[64]
+assert FNN_LOSSES <= 64
+for _i, _row in enumerate(ROWS):
+    parameter_counts[_i] = <int>len(_row["parameters"].split())
+
+
+cdef int expect_rows(int kind, bint labels, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t predictions,
+                     ptrdiff_t parameters) except -1:
+    """A kind of this table, and y_pred of `rows` samples as its layout has them."""
+    expect_below("kind", kind, FNN_LOSSES)
+    expect_parameters(parameters, parameter_counts[kind])
+    cdef char layout = fnn.loss_rows[kind].layout
+    cdef ptrdiff_t each = 3 if layout == c"T" else 2 if layout == c"P" else 1
+    if labels != (layout == c"L"):
+        raise ValueError(f"kind: {kind} takes {'numbers' if labels else 'labels'} as y_true; call the other function")
+    if not 1 <= d <= predictions or predictions % (each * d) or predictions // (each * d) != rows or (
+            kind == FNN_LOSS_margin_ranking and d != 1):
+        raise ValueError(f"y_pred: expected {rows} samples of {each} x {d} elements, got {predictions}")
+    return 0
+
+
+cdef int expect_results(ptrdiff_t rows, ptrdiff_t predictions, double[::1] values, ptrdiff_t slopes,
+                        const double[::1] scale) except -1:
+    """slopes: the length of dy, -1 where there is none."""
+    if values is not None:
+        expect_length("values", values.shape[0], rows)
+    if slopes >= 0:
+        expect_length("dy", slopes, predictions)
+    if scale is not None:
+        expect_length("scale", scale.shape[0], rows)
+    return 0
+
+
+def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not None, const real[::1] y_true,
+             double[::1] values, real[::1] dy, const double[::1] scale, double common,
+             const double[::1] parameters not None):
     """values and dy of a batch of flattened samples; either may be None, and so may y_true (triplets) and scale"""
     if rows == 0:
         return
+    expect_rows(kind, False, rows, d, y_pred.shape[0], parameters.shape[0])
+    expect_results(rows, y_pred.shape[0], values, -1 if dy is None else dy.shape[0], scale)
+    cdef char layout = fnn.loss_rows[kind].layout
     cdef const real *target = NULL
     if y_true is not None:
         target = &y_true[0]
+    if layout != c"T":
+        expect_length("y_true", -1 if y_true is None else y_true.shape[0], rows * d if layout == c"R" else rows)
     cdef double *value = NULL
     cdef real *slope = NULL
     cdef const double *factor = NULL
@@ -205,12 +245,21 @@ def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred, cons
         loss_and_gradient(kind, rows, d, target, &y_pred[0], value, slope, factor, common, &parameters[0])
 
 
-def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred, const int32_t[::1] labels,
-                    double[::1] values, real[::1] dy, const double[::1] scale, double common,
-                    const double[::1] parameters):
+def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not None,
+                    const int32_t[::1] labels not None, double[::1] values, real[::1] dy, const double[::1] scale,
+                    double common, const double[::1] parameters not None):
     """The same, where y_true is a class number for each sample"""
+    cdef ptrdiff_t r
+    cdef bint bad = False
     if rows == 0:
         return
+    expect_rows(kind, True, rows, d, y_pred.shape[0], parameters.shape[0])
+    expect_results(rows, y_pred.shape[0], values, -1 if dy is None else dy.shape[0], scale)
+    expect_length("labels", labels.shape[0], rows)
+    for r in range(rows):
+        bad |= not (0 <= labels[r] < d or labels[r] == parameters[0])
+    if bad:
+        raise ValueError(f"labels: expected 0 .. {d - 1}, or the ignored class")
     cdef double *value = NULL
     cdef real *slope = NULL
     cdef const double *factor = NULL
@@ -224,33 +273,49 @@ def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pre
         loss_and_gradient(kind, rows, d, &labels[0], &y_pred[0], value, slope, factor, common, &parameters[0])
 
 
-def total(const double[::1] values, const double[::1] weights) -> float:
+def total(const double[::1] values not None, const double[::1] weights) -> float:
     """sum of weights times values; weights may be None for all ones"""
     cdef ptrdiff_t n = values.shape[0]
     if n == 0:
         return 0.0
     if weights is None:
         return weighted_sum(n, &values[0], NULL)
+    expect_length("weights", weights.shape[0], n)
     return weighted_sum(n, &values[0], &weights[0])
 
 
-def mine(const real[:, ::1] x, const int32_t[::1] labels, double[::1] values, int32_t[::1] found,
-         double[:, ::1] distance, double[:, ::1] weight, const double[::1] parameters):
+def mine(const real[:, ::1] x not None, const int32_t[::1] labels not None, double[::1] values not None,
+         int32_t[::1] found not None, double[:, ::1] distance not None, double[:, ::1] weight not None,
+         const double[::1] parameters not None):
     """Find triplets in the batch x (fnn_mine)"""
-    if x.shape[0] == 0:
+    cdef ptrdiff_t B = x.shape[0]
+    if B == 0:
         return
+    expect_length("labels", labels.shape[0], B)
+    expect_length("values", values.shape[0], B)
+    expect_length("found", found.shape[0], B)
+    expect_shape("distance", distance.shape[0], distance.shape[1], B, B)
+    expect_shape("weight", weight.shape[0], weight.shape[1], B, B)
+    expect_parameters(parameters.shape[0], 3)
     with nogil:
         mined_triplets(x.shape[0], x.shape[1], &x[0, 0], &labels[0], &values[0], &found[0], &distance[0, 0],
                        &weight[0, 0], &parameters[0])
 
 
-def mined_gradient(const real[:, ::1] x, const double[:, ::1] distance, const double[:, ::1] weight,
-                   const double[::1] scale, double common, real[:, ::1] dx, const double[::1] parameters):
+def mined_gradient(const real[:, ::1] x not None, const double[:, ::1] distance not None,
+                   const double[:, ::1] weight not None, const double[::1] scale, double common,
+                   real[:, ::1] dx not None, const double[::1] parameters not None):
     """dx of the triplets that mine found; scale may be None"""
-    if x.shape[0] == 0:
+    cdef ptrdiff_t B = x.shape[0]
+    if B == 0:
         return
+    expect_shape("distance", distance.shape[0], distance.shape[1], B, B)
+    expect_shape("weight", weight.shape[0], weight.shape[1], B, B)
+    expect_shape("dx", dx.shape[0], dx.shape[1], B, x.shape[1])
+    expect_parameters(parameters.shape[0], 3)
     cdef const double *factor = NULL
     if scale is not None:
+        expect_length("scale", scale.shape[0], B)
         factor = &scale[0]
     with nogil:
         mined_triplets_gradient(x.shape[0], x.shape[1], &x[0, 0], &distance[0, 0], &weight[0, 0], factor, common,

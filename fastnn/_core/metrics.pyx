@@ -3,6 +3,7 @@
 from libc.math cimport INFINITY, exp2, log2
 from libc.stdint cimport int32_t
 
+from fastnn._core.checks cimport expect_below, expect_length, expect_parameters
 from fastnn._core.kernels cimport chosen_table, fnn, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 
@@ -59,7 +60,7 @@ cdef inline ptrdiff_t first_maximum(ptrdiff_t d, const real *x) noexcept nogil:
     for j in range(d):
         missing += x[j] != x[j]
     if missing:
-        while x[i] == x[i]:
+        while i < d - 1 and x[i] == x[i]:  # bounded: another thread may write to x meanwhile
             i += 1
         return i
     if d >= 16:
@@ -74,7 +75,7 @@ cdef inline ptrdiff_t first_maximum(ptrdiff_t d, const real *x) noexcept nogil:
     for j in range(i, d):
         high = x[j] if x[j] > high else high
     i = 0
-    while x[i] != high:
+    while i < d - 1 and x[i] != high:
         i += 1
     return i
 
@@ -184,31 +185,55 @@ cdef void add_values(double *state, ptrdiff_t rows, const double *values, const 
 
 # -------------------------------------------------------------------------------------------------------- the boundary
 
-def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred, const real[::1] y_true, double[::1] values,
-             const double[::1] parameters):
+cdef int expect_rows(int kind, char layout, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t predictions, ptrdiff_t values,
+                     ptrdiff_t parameters) except -1:
+    expect_below("kind", kind, METRICS)
+    expect_parameters(parameters, len(ROWS[kind]["parameters"].split()))
+    if metric_layout(kind) != layout:
+        raise ValueError(f"kind: {kind} takes another y_true; call the other function")
+    if not 1 <= d <= predictions or predictions % d or predictions // d != rows:
+        raise ValueError(f"y_pred: expected {rows} rows of {d} elements, got {predictions}")
+    return expect_length("values", values, rows)
+
+
+def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not None, const real[::1] y_true not None,
+             double[::1] values not None, const double[::1] parameters not None):
     """values of a batch of flattened rows, for kinds of layout R"""
     if rows == 0:
         return
+    expect_rows(kind, c"R", rows, d, y_pred.shape[0], values.shape[0], parameters.shape[0])
+    expect_length("y_true", y_true.shape[0], y_pred.shape[0])
     with nogil:
         metric_values(kind, rows, d, &y_true[0], &y_pred[0], &values[0], &parameters[0])
 
 
-def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred, const int32_t[::1] labels,
-                    double[::1] values, const double[::1] parameters):
+def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not None,
+                    const int32_t[::1] labels not None, double[::1] values not None,
+                    const double[::1] parameters not None):
     """The same for kinds of layout L, where y_true is a class number for each row"""
+    cdef ptrdiff_t r
+    cdef bint bad = False
     if rows == 0:
         return
+    expect_rows(kind, c"L", rows, d, y_pred.shape[0], values.shape[0], parameters.shape[0])
+    expect_length("labels", labels.shape[0], rows)
+    for r in range(rows):
+        bad |= not 0 <= labels[r] < d
+    if bad and kind == SPARSE_TOP_K_CATEGORICAL_ACCURACY:  # which looks up what the label counts
+        raise ValueError(f"labels: expected 0 .. {d - 1}")
     with nogil:
         metric_values(kind, rows, d, &labels[0], &y_pred[0], &values[0], &parameters[0])
 
 
-def add(double[::1] state, const double[::1] values, const double[::1] weights, ptrdiff_t positions):
+def add(double[::1] state not None, const double[::1] values not None, const double[::1] weights, ptrdiff_t positions):
     """state += the sums of weighted values and of weights, over positions; weights may be None for all ones"""
     cdef ptrdiff_t n = values.shape[0]
     if n == 0:
         return
+    expect_length("state", state.shape[0], 2)
     cdef const double *weight = NULL
     if weights is not None:
+        expect_length("weights", weights.shape[0], n)
         weight = &weights[0]
     with nogil:
         add_values(&state[0], n, &values[0], weight, positions)

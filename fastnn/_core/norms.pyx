@@ -6,6 +6,7 @@ shape alone: the bits are the same for any number of threads.
 
 from libc.stdint cimport int64_t, uint64_t
 
+from fastnn._core.checks cimport expect_length, expect_shape
 from fastnn._core.kernels cimport chosen_table, fnn, fnn_task, get_threads, parallel, real
 
 fnn = chosen_table()
@@ -323,18 +324,43 @@ cdef inline real *pointer(const real[::1] a) noexcept:
     return <real *>&a[0] if a is not None else NULL
 
 
-def layer_forward(const real[:, ::1] x, const real[::1] gamma, const real[::1] beta, int kind, double epsilon,
-                  real[:, ::1] y, real[:, ::1] saved):
+cdef inline int expect_optional(str name, const real[::1] a, ptrdiff_t n) except -1:
+    return 0 if a is None else expect_length(name, a.shape[0], n)
+
+
+cdef inline int expect_kind(int kind) except -1:
+    if kind != FNN_NORM_LAYER and kind != FNN_NORM_VARIANCE and kind != FNN_NORM_RMS:
+        raise ValueError(f"kind: expected LAYER, VARIANCE or RMS, got {kind}")
+    return 0
+
+
+def layer_forward(const real[:, ::1] x not None, const real[::1] gamma, const real[::1] beta, int kind, double epsilon,
+                  real[:, ::1] y not None, real[:, ::1] saved not None):
     """y [B, N] and saved [3, B] of x [B, N]; gamma and beta [N] or None"""
+    cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
+    expect_shape("y", y.shape[0], y.shape[1], B, N)
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, B)
+    expect_optional("gamma", gamma, N)
+    expect_optional("beta", beta, N)
+    expect_kind(kind)
     cdef const real *g = pointer(gamma)
     cdef const real *b = pointer(beta)
     with nogil:
         layer_norm_forward(x.shape[0], x.shape[1], &x[0, 0], g, b, kind, epsilon, &y[0, 0], &saved[0, 0])
 
 
-def layer_backward(const real[:, ::1] x, const real[:, ::1] dy, const real[::1] gamma, int kind,
-                   const real[:, ::1] saved, real[:, ::1] dx, real[::1] dgamma, real[::1] dbeta, bint add):
+def layer_backward(const real[:, ::1] x not None, const real[:, ::1] dy not None, const real[::1] gamma, int kind,
+                   const real[:, ::1] saved not None, real[:, ::1] dx, real[::1] dgamma, real[::1] dbeta, bint add):
     """dx [B, N] and dgamma, dbeta [N], any of them None"""
+    cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
+    expect_shape("dy", dy.shape[0], dy.shape[1], B, N)
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, B)
+    expect_optional("gamma", gamma, N)
+    if dx is not None:
+        expect_shape("dx", dx.shape[0], dx.shape[1], B, N)
+    expect_optional("dgamma", dgamma, N)
+    expect_optional("dbeta", dbeta, N)
+    expect_kind(kind)
     cdef const real *g = pointer(gamma)
     cdef real *x_out = &dx[0, 0] if dx is not None else NULL
     cdef real *g_out = pointer(dgamma)
@@ -344,30 +370,54 @@ def layer_backward(const real[:, ::1] x, const real[:, ::1] dy, const real[::1] 
                             add)
 
 
-def batch_statistics(const real[:, ::1] x, double epsilon, real[::1] variance, real[:, ::1] saved):
+def batch_statistics(const real[:, ::1] x not None, double epsilon, real[::1] variance not None,
+                     real[:, ::1] saved not None):
     """variance [N] and saved [3, N] (its row 0 the mean) of x [B, N], B > 0"""
+    cdef ptrdiff_t N = x.shape[1]
+    expect_length("variance", variance.shape[0], N)
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
     with nogil:
         batch_norm_statistics(x.shape[0], x.shape[1], &x[0, 0], epsilon, &variance[0], &saved[0, 0])
 
 
-def batch_scaling(const real[::1] mean, const real[::1] variance, double epsilon, real[:, ::1] saved):
+def batch_scaling(const real[::1] mean not None, const real[::1] variance not None, double epsilon,
+                  real[:, ::1] saved not None):
     """saved [3, N] of given statistics"""
+    cdef ptrdiff_t N = mean.shape[0]
+    expect_length("variance", variance.shape[0], N)
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
     with nogil:
         fnn_batch_scaling(mean.shape[0], &mean[0], &variance[0], epsilon, &saved[0, 0], mean.shape[0])
 
 
-def batch_forward(const real[:, ::1] x, const real[:, ::1] saved, const real[::1] gamma, const real[::1] beta,
-                  real[:, ::1] y):
+def batch_forward(const real[:, ::1] x not None, const real[:, ::1] saved not None, const real[::1] gamma,
+                  const real[::1] beta, real[:, ::1] y not None):
     """y [B, N]"""
+    cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_optional("gamma", gamma, N)
+    expect_optional("beta", beta, N)
+    expect_shape("y", y.shape[0], y.shape[1], B, N)
     cdef const real *g = pointer(gamma)
     cdef const real *b = pointer(beta)
     with nogil:
         batch_norm_forward(x.shape[0], x.shape[1], &x[0, 0], &saved[0, 0], g, b, &y[0, 0])
 
 
-def batch_backward(const real[:, ::1] x, const real[:, ::1] dy, const real[:, ::1] saved, const real[::1] gamma,
-                   real[:, ::1] sums, real[:, ::1] dx, real[::1] dgamma, real[::1] dbeta, bint add):
+def batch_backward(const real[:, ::1] x not None, const real[:, ::1] dy not None, const real[:, ::1] saved not None,
+                   const real[::1] gamma, real[:, ::1] sums, real[:, ::1] dx, real[::1] dgamma, real[::1] dbeta,
+                   bint add):
     """dx [B, N] and dgamma, dbeta [N], any of them None; sums [2, N], None where the statistics are constants"""
+    cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
+    expect_shape("dy", dy.shape[0], dy.shape[1], B, N)
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_optional("gamma", gamma, N)
+    if sums is not None:
+        expect_shape("sums", sums.shape[0], sums.shape[1], 2, N)
+    if dx is not None:
+        expect_shape("dx", dx.shape[0], dx.shape[1], B, N)
+    expect_optional("dgamma", dgamma, N)
+    expect_optional("dbeta", dbeta, N)
     cdef const real *g = pointer(gamma)
     cdef real *s = &sums[0, 0] if sums is not None else NULL
     cdef real *x_out = &dx[0, 0] if dx is not None else NULL
@@ -377,33 +427,46 @@ def batch_backward(const real[:, ::1] x, const real[:, ::1] dy, const real[:, ::
         batch_norm_backward(x.shape[0], x.shape[1], &x[0, 0], &dy[0, 0], &saved[0, 0], g, s, x_out, g_out, b_out, add)
 
 
-def batch_commit(double momentum, const real[:, ::1] saved, const real[::1] variance, real[::1] moving_mean,
-                 real[::1] moving_variance):
+def batch_commit(double momentum, const real[:, ::1] saved not None, const real[::1] variance not None,
+                 real[::1] moving_mean not None, real[::1] moving_variance not None):
     """Move the moving statistics towards the batch's."""
+    cdef ptrdiff_t N = variance.shape[0]
+    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_length("moving_mean", moving_mean.shape[0], N)
+    expect_length("moving_variance", moving_variance.shape[0], N)
     with nogil:
         batch_norm_commit(variance.shape[0], momentum, &saved[0, 0], &variance[0], &moving_mean[0],
                           &moving_variance[0])
 
 
-def colsum(const real[:, ::1] x, real[::1] y, bint add):
+def colsum(const real[:, ::1] x not None, real[::1] y not None, bint add):
     """y [N] (+)= the sums of the columns of x [B, N]"""
+    cdef ptrdiff_t N = x.shape[1]
+    expect_length("y", y.shape[0], N)
     with nogil:
         column_sums(x.shape[0], x.shape[1], &x[0, 0], &y[0], add)
 
 
-def add_rows(const real[:, ::1] x, const real[::1] b, real[:, ::1] y):
+def add_rows(const real[:, ::1] x not None, const real[::1] b not None, real[:, ::1] y not None):
     """y [B, N] = x + b"""
+    cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
+    expect_length("b", b.shape[0], N)
+    expect_shape("y", y.shape[0], y.shape[1], B, N)
     with nogil:
         add_to_rows(x.shape[0], x.shape[1], &x[0, 0], &b[0], &y[0, 0])
 
 
-def dropout(const real[::1] x, double rate, uint64_t seed, uint64_t stream, uint64_t start, real[::1] y):
+def dropout(const real[::1] x not None, double rate, uint64_t seed, uint64_t stream, uint64_t start,
+            real[::1] y not None):
     """y[i] = x[i] / (1 - rate) or 0; element i is number start + i of the stream"""
+    expect_length("y", y.shape[0], x.shape[0])
     with nogil:
         drop_out(x.shape[0], rate, seed, stream, start, &x[0], &y[0])
 
 
-def noise(const real[::1] x, double stddev, uint64_t seed, uint64_t stream, uint64_t start, real[::1] y):
+def noise(const real[::1] x not None, double stddev, uint64_t seed, uint64_t stream, uint64_t start,
+          real[::1] y not None):
     """y[i] = x[i] + stddev z; element i is number start + i of the stream"""
+    expect_length("y", y.shape[0], x.shape[0])
     with nogil:
         gaussian_noise(x.shape[0], stddev, seed, stream, start, &x[0], &y[0])

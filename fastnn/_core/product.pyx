@@ -34,6 +34,7 @@ cdef enum:
     LEAST_WORK = 1 << 20      # multiply-adds that are worth a second thread: some ten microseconds
     LEAST_BYTES = 384 << 10   # of B that are, where C has one row and reading B is all that takes time
     MOST_PARTS = 2048         # of a product
+    MOST_LANES = 64           # of a vector
     HOME_BYTES = 512 << 10    # of B up to which its rows, and what else an update reads, stay in the cores' own caches
     STAGE_ROWS = 128          # of B that are worth a stage of their own
     BLOCKS_A_STAGE = 4        # at least, for each stage before the last: while the first is done, the others wait
@@ -468,8 +469,10 @@ def matmul(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not N
     return out
 
 
-def fma_peak(real[::1] room, ptrdiff_t rounds):
+def fma_peak(real[::1] room not None, ptrdiff_t rounds):
     """Run `rounds` of multiply-adds in registers on one thread, and return how many operations they were."""
+    if room.shape[0] < MOST_LANES:
+        raise ValueError(f"room: expected {MOST_LANES} elements or more, got {room.shape[0]}")
     cdef double operations
     room[:] = 0
     room[0], room[1] = 0.999, 0.001

@@ -56,7 +56,7 @@ cdef void words_task(void *context, int64_t piece, int worker) noexcept nogil:
     random_words(job.seed, job.stream, job.start + i, least(PIECE, job.n - i), job.words + i)
 
 
-def words(uint64_t seed, uint64_t stream, uint64_t start, uint32_t[::1] out):
+def words(uint64_t seed, uint64_t stream, uint64_t start, uint32_t[::1] out not None):
     """out[i] = word start + i of the stream"""
     cdef Numbers job
     job.seed, job.stream, job.start, job.n, job.words = seed, stream, start, out.shape[0], &out[0]
@@ -64,7 +64,7 @@ def words(uint64_t seed, uint64_t stream, uint64_t start, uint32_t[::1] out):
         parallel(words_task, &job, (job.n + PIECE - 1) // PIECE, get_threads())
 
 
-def fill(real[::1] out, int distribution, double a, double b, uint64_t seed, uint64_t stream, uint64_t start):
+def fill(real[::1] out not None, int distribution, double a, double b, uint64_t seed, uint64_t stream, uint64_t start):
     """out[i] = number start + i of the stream: UNIFORM in [a, b), or with mean a and standard deviation b NORMAL or
     TRUNCATED to two standard deviations"""
     cdef Numbers job
@@ -79,7 +79,7 @@ def fill(real[::1] out, int distribution, double a, double b, uint64_t seed, uin
         parallel(numbers_task, &job, (job.n + PIECE - 1) // PIECE, get_threads())
 
 
-def permutation(uint64_t seed, uint64_t stream, int64_t[::1] out):
+def permutation(uint64_t seed, uint64_t stream, int64_t[::1] out not None):
     """out = 0 .. n-1, shuffled"""
     with nogil:
         random_permutation(seed, stream, out.shape[0], &out[0])
@@ -124,7 +124,7 @@ cdef void finish(const Block *block) noexcept nogil:
             row[j] /= length
 
 
-def orthonormalise(double[:, ::1] rows):
+def orthonormalise(double[:, ::1] rows not None):
     """Gram and Schmidt: each row less its projections on those before it, scaled to length 1. At most as many rows as
     columns. The same bits on every CPU and for any number of threads."""
     cdef Block block

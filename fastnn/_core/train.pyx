@@ -113,6 +113,8 @@ cdef class Trainer:
         job.ops, job.output, job.fused, job.shows = engine.training.op_count, engine.output, fused, shows
         job.loss_buffer = engine.training.ops[job.ops - 1].input if fused else engine.output
         job.plan = NULL if updater is None or python_update is not None else &updater.plan
+        if job.plan != NULL and job.plan.rule < 0:
+            raise ValueError("python_update: the optimizer's update is written in Python, and there is none")
         job.divisor = 1
         if isinstance(objective, dict):
             o.kind, o.rows, o.d = objective["kind"], objective["rows"], objective["d"]

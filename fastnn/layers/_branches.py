@@ -55,6 +55,8 @@ class _Branching(Layer):
     def _through(self, branch: Sequence[Layer], shape: Shape) -> Shape:
         for layer in branch:
             shape = layer._output_of(shape)
+        if not shape:
+            raise ValueError(f"{self.name}: a sample that is a single number has no axis to join; begin with a Reshape")
         return shape
 
     def _lower_branch(self, branch: Sequence[Layer], builder: Builder, x: Tensor) -> Tensor:
