@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import Sequential, layers
-from fastnn._core import memory
+from fastnn._core import activations, dense, losses, memory, metrics, norms, optimizers, product, random
 from fastnn._core.batches import Batches
 from fastnn._core.engine import Engine, Layout, Workspace
 from fastnn._core.epochs import Epochs
@@ -286,3 +286,93 @@ def test_a_trainer_before_it_is_bound():
     ):  # fmt: skip
         with pytest.raises((IndexError, RuntimeError)):
             call()
+
+
+def reals(*shape):
+    return np.ones(shape, np.float32)
+
+
+P = np.zeros(4)
+LABELS = np.zeros(3, np.int32)
+SHORT = {
+    "activation: kind": lambda: activations.forward(99, reals(3), reals(3), P),
+    "activation: too short": lambda: activations.forward(0, reals(3), reals(2), P),
+    "activation: precision": lambda: activations.forward(0, reals(3), np.ones(3), P),
+    "activation: strides": lambda: activations.forward(0, reals(6)[::2], reals(3), P),
+    "activation: read-only": lambda: activations.forward(0, reals(3), np.broadcast_to(np.float32(1), (1,)), P),
+    "activation: parameters": lambda: activations.forward(4, reals(3), reals(3), P[:0]),
+    "derivative: dy": lambda: activations.derivative(0, reals(3), reals(2), reals(3), P),
+    "rows: halves": lambda: activations.row_forward(3, reals(2, 3), reals(2, 1)),
+    "rows: a number": lambda: activations.row_forward(0, reals(), reals()),
+    "prelu: slope": lambda: activations.prelu_forward(reals(2, 3), reals(2), reals(2, 3)),
+    "math: kind": lambda: activations.math(-1, reals(3), reals(3)),
+    "dense: None": lambda: dense.forward(reals(2, 3), None, None, 0, P, reals(2, 2), reals(2, 2)),
+    "dense: bias": lambda: dense.forward(reals(2, 3), reals(3, 2), reals(1), 0, P, reals(2, 2), reals(2, 2)),
+    "loss: too many rows": lambda: losses.evaluate(0, 10**9, 1, reals(3), reals(3), None, None, None, 1.0, P),
+    "loss: no elements": lambda: losses.evaluate(0, 3, 0, reals(3), reals(3), None, None, None, 1.0, P),
+    "loss: huge": lambda: losses.evaluate(0, 1, 2**62, reals(3), reals(3), None, None, None, 1.0, P),
+    "loss: no targets": lambda: losses.evaluate(0, 3, 1, reals(3), None, None, None, None, 1.0, P),
+    "loss: scale": lambda: losses.evaluate(0, 3, 1, reals(3), reals(3), None, None, np.ones(2), 1.0, P),
+    "loss: labels": lambda: losses.evaluate_labels(SPARSE, 3, 2, reals(6), LABELS + 2, None, None, None, 1.0, P - 1),
+    "loss: layout": lambda: losses.evaluate_labels(0, 3, 1, reals(3), LABELS, None, None, None, 1.0, P),
+    "total: weights": lambda: losses.total(np.ones(3), np.ones(2)),
+    "triplets: found": lambda: losses.mine(reals(3, 2), LABELS, P[:3], LABELS[:2], np.ones((3, 3)), np.ones((3, 3)), P),
+    "metric: labels": lambda: metrics.evaluate_labels(TOP_K, 3, 2, reals(6), LABELS + 7, np.ones(3), P),
+    "metric: state": lambda: metrics.add(np.zeros(1), np.ones(3), None, 1),
+    "norm: saved": lambda: norms.layer_forward(reals(2, 3), None, None, norms.LAYER, 0.1, reals(2, 3), reals(2, 2)),
+    "norm: kind": lambda: norms.layer_forward(reals(2, 3), None, None, 77, 0.1, reals(2, 3), reals(3, 2)),
+    "norm: gamma": lambda: norms.batch_forward(reals(2, 3), reals(3, 3), reals(2), None, reals(2, 3)),
+    "norm: sums": lambda: norms.batch_backward(
+        reals(2, 3), reals(2, 3), reals(3, 3), None, reals(1, 3), None, None, None, False
+    ),
+    "columns": lambda: norms.colsum(reals(2, 3), reals(2), False),
+    "dropout": lambda: norms.dropout(reals(3), 0.5, 0, 0, 0, reals(2)),
+    "constraint": lambda: optimizers.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, -2, -2, 1)),
+    "constraint: huge": lambda: optimizers.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, 2**62, 4, 1)),
+    "updater: rule": lambda: updater(rule=99),
+    "updater: slots": lambda: updater(slots=[]),
+    "updater: a short slot": lambda: updater(slots=[reals(2)]),
+    "updater: precision": lambda: updater(slots=[np.ones(4)]),
+    "updater: segments": lambda: updater(segments=[]),
+    "updater: constraint": lambda: updater(segments=[(True, 0.0, 0.0, ("norm", 0.0, 1.0, 1.0, 1, 9, 1))]),
+    "updater: hypers": lambda: updater().configure([0.1] * 5),
+    "updater: accumulation": lambda: updater().configure([0.1], accumulation_steps=0),
+    "updater: no room": lambda: updater().configure([0.1], accumulation_steps=2),
+    "updater: touched": lambda: updater().touch([np.ones(3, np.uint8)]),
+    "updater: out": lambda: updater().gradients([reals(3)], 0.1),
+    "updater: index": lambda: updater().update(1, reals(4), 0.1),
+    "updater: gradient": lambda: updater().update(0, reals(3), 0.1),
+    "updater: iterations": lambda: setattr(updater(), "iterations", -1),
+    "updater: in Python": lambda: updater(rule=-1, slots=[]).step(0.1),
+    "peak": lambda: product.fma_peak(reals(1), 1),
+    "random": lambda: random.fill(None, 0, 0.0, 1.0, 0, 0, 0),
+}
+SPARSE = next(i for i, row in enumerate(losses.ROWS) if row["name"] == "sparse_categorical_crossentropy")
+TOP_K = next(i for i, row in enumerate(metrics.ROWS) if row["name"] == "sparse_top_k_categorical_accuracy")
+RULE = next(i for i, row in enumerate(optimizers.ROWS) if len(row["slots"]) == 1)
+
+
+def updater(rule=None, slots=None, segments=None):
+    made = optimizers.Updater(
+        RULE if rule is None else rule,
+        [reals(2, 2)],
+        [(True, 0.0, 0.0, None)] if segments is None else segments,
+        [reals(4)] if slots is None else slots,
+        None,
+        None,
+    )
+    assert made.bind([reals(2, 2)])
+    return made
+
+
+@pytest.mark.parametrize("call", SHORT.values(), ids=SHORT)
+def test_what_would_be_read_or_written_past_its_end(call):
+    with pytest.raises((ValueError, TypeError)):
+        call()
+
+
+def test_gradients_that_nobody_else_holds_stay():
+    made = updater(slots=[np.zeros(4, np.float32)])  # `bind` was given an array that is gone by now
+    trash = [np.full((2, 2), np.nan, np.float32) for _ in range(50)]
+    made.step(0.1)
+    assert np.isfinite(made.variables[0]).all() and len(trash) == 50

@@ -789,3 +789,46 @@ def test_what_the_core_gets_is_aligned(shape, dtype):
     for made in (_data.as_array(array, "x"), _data.precision(array, np.float64), _data.precision(array, np.float32)):
         assert made.flags.aligned
         np.testing.assert_array_equal(made, array)
+
+
+@pytest.mark.parametrize("call", ["train_on_batch", "test_on_batch", "evaluate"])
+def test_return_dict_is_read_before_anything_is_done(call):
+    model = network()
+    x, y = data()
+    before = model.get_weights()
+    with pytest.raises(TypeError, match="return_dict: expected True or False"):
+        getattr(model, call)(x, y, return_dict="yes")
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(), None, 5, "ab", (None, None), (None, 0)])
+def test_shapes_that_no_output_has(shape):
+    with pytest.raises((TypeError, ValueError), match="input_shape"):
+        network().compute_output_shape(shape)
+
+
+def residual():
+    return layers.Residual([layers.Activation("relu")], projection="dense")
+
+
+def parallel():
+    return layers.Parallel([layers.Activation("relu")], merge="concatenate")
+
+
+@pytest.mark.parametrize("container", [residual, parallel])
+def test_samples_without_an_axis_have_nothing_to_join(container):
+    with pytest.raises(ValueError, match="single number"):
+        Sequential([container()]).build((None,))
+
+
+@pytest.mark.parametrize("change", [{"weights": None}, {"weights": {}}, {"optimizer": {}}, {"seed": "x"}, None])
+def test_another_training_state_changes_nothing(change):
+    model = network()
+    x, y = data()
+    model.fit(x, y, verbose=0)
+    state = model.training_state()
+    state["weights"] = {i: w + 1 for i, w in state["weights"].items()}
+    before = model.get_weights()
+    with pytest.raises(ValueError):
+        model.restore_training_state({} if change is None else state | change)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
