@@ -254,8 +254,10 @@ class Training(Evaluating):
 
     def restore_training_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where `training_state` was called: the steps that follow are the same to the last bit."""
-        if not isinstance(state, Mapping) or not set(STATE) <= set(state) or not all(
-            isinstance(state[name], Mapping) for name in ("weights", "optimizer", "sums")
+        if (
+            not isinstance(state, Mapping)
+            or not set(STATE) <= set(state)
+            or not all(isinstance(state[name], Mapping) for name in ("weights", "optimizer", "sums"))
         ):
             raise ValueError(f"state: expected the dict that training_state returns, with {', '.join(STATE)}")
         forwards, seed = int(state["forwards"]), int(state["seed"])
