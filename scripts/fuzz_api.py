@@ -119,7 +119,8 @@ def crash(stderr: str, code: int | None) -> tuple[str, str]:
         begin = found.start()
         return f"AddressSanitizer: {found[1]} in {at}", stderr[begin : begin + 3500]
     if undefined:
-        return f"UndefinedBehaviorSanitizer: {undefined[2]} at {undefined[1]}", stderr[undefined.start() :][:3000]
+        what = re.sub(r" 0x\w+", "", undefined[2])
+        return f"UndefinedBehaviorSanitizer: {what} at {undefined[1]}", stderr[undefined.start() :][:3000]
     python = re.search(r'(?s)Current thread.*?File "([^"]+)", line \d+ in (\S+)', stderr)
     where = f" in {Path(python[1]).name}:{python[2]}" if python else ""
     return f"died: {code}{where}", stderr[-3500:]

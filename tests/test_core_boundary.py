@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import Sequential, layers
-from fastnn._core import activations, dense, losses, memory, metrics, norms, optimizers, product, random
+from fastnn._core import activations, constraints, dense, losses, memory, metrics, norms, optimizers, product, random
 from fastnn._core.batches import Batches
 from fastnn._core.engine import Engine, Layout, Workspace
 from fastnn._core.epochs import Epochs
@@ -327,8 +327,8 @@ SHORT = {
     ),
     "columns": lambda: norms.colsum(reals(2, 3), reals(2), False),
     "dropout": lambda: norms.dropout(reals(3), 0.5, 0, 0, 0, reals(2)),
-    "constraint": lambda: optimizers.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, -2, -2, 1)),
-    "constraint: huge": lambda: optimizers.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, 2**62, 4, 1)),
+    "constraint": lambda: constraints.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, -2, -2, 1)),
+    "constraint: huge": lambda: constraints.constrain_array(reals(4), ("norm", 0.0, 1.0, 1.0, 2**62, 4, 1)),
     "updater: rule": lambda: updater(rule=99),
     "updater: slots": lambda: updater(slots=[]),
     "updater: a short slot": lambda: updater(slots=[reals(2)]),
@@ -344,6 +344,7 @@ SHORT = {
     "updater: gradient": lambda: updater().update(0, reals(3), 0.1),
     "updater: iterations": lambda: setattr(updater(), "iterations", -1),
     "updater: in Python": lambda: updater(rule=-1, slots=[]).step(0.1),
+    "not aligned": lambda: norms.colsum(np.zeros(25, np.uint8)[1:].view(np.float32).reshape(2, 3), reals(3), False),
     "peak": lambda: product.fma_peak(reals(1), 1),
     "random": lambda: random.fill(None, 0, 0.0, 1.0, 0, 0, 0),
 }

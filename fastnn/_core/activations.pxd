@@ -20,7 +20,7 @@ cdef extern from "fnn.h" nogil:
     ) noexcept
 
 # Refuse a kind that is no row of the table, or too few parameters for it
-cdef int expect_activation(int kind, ptrdiff_t parameters) except -1
+cdef int expect_activation(int kind, const double[::1] parameters) except -1
 
 # Over whole arrays, on at most `threads` threads, where that pays; the bits do not depend on how many. fnn.h says what
 # each computes and which arguments may be the same array.

@@ -7,7 +7,14 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn._core.checks cimport expect_below, expect_length, expect_like, expect_parameters, expect_reals, expect_shape
+from fastnn._core.checks cimport (
+    expect_below,
+    expect_like,
+    expect_matrix,
+    expect_parameters,
+    expect_reals,
+    expect_vector,
+)
 from fastnn._core.kernels cimport chosen_table, fnn, fnn_activation_row, get_threads, parallel, real
 
 cnp.import_array()
@@ -172,7 +179,7 @@ for _i, _row in enumerate(ROWS):
     parameter_counts[_i] = <int>len(_row["parameters"].split())
 
 
-cdef int expect_activation(int kind, ptrdiff_t parameters) except -1:
+cdef int expect_activation(int kind, const double[::1] parameters) except -1:
     expect_below("kind", kind, FNN_ACTIVATIONS)
     return expect_parameters(parameters, parameter_counts[kind])
 
@@ -197,7 +204,7 @@ cdef inline Work rows_of(Operation operation, int kind, cnp.ndarray x) except *:
 
 def forward(int kind, cnp.ndarray x not None, cnp.ndarray y not None, const double[::1] parameters not None):
     """y = f(x), of one shape; y may be x."""
-    expect_activation(kind, parameters.shape[0])
+    expect_activation(kind, parameters)
     expect_like("y", y, expect_reals("x", x), cnp.PyArray_SIZE(x))
     cdef Work w = elements(ACTIVATE, kind, cnp.PyArray_SIZE(x), is_wide(x))
     w.x, w.y, w.p = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), &parameters[0]
@@ -211,7 +218,7 @@ def derivative(
 ):
     """dx = dy f', of one shape, from xy: y or x, whichever the row reads. dx may be dy or xy."""
     cdef int precision = expect_reals("xy", xy)
-    expect_activation(kind, parameters.shape[0])
+    expect_activation(kind, parameters)
     expect_like("dy", dy, precision, cnp.PyArray_SIZE(xy), False)
     expect_like("dx", dx, precision, cnp.PyArray_SIZE(xy))
     cdef Work w = elements(DIFFERENTIATE, kind, cnp.PyArray_SIZE(xy), is_wide(xy))
@@ -242,8 +249,9 @@ def row_derivative(int kind, cnp.ndarray xy not None, cnp.ndarray dy not None, c
 
 def prelu_forward(const real[:, ::1] x not None, const real[::1] slope not None, real[:, ::1] y not None):
     """y = x where x > 0, else slope x, with a slope for each column; y may be x."""
-    expect_length("slope", slope.shape[0], x.shape[1])
-    expect_shape("y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
+    expect_matrix("x", x, x.shape[0], x.shape[1])
+    expect_vector("slope", slope, x.shape[1])
+    expect_matrix("y", y, x.shape[0], x.shape[1])
     if x.shape[0] and x.shape[1]:
         with nogil:
             prelu_activate(x.shape[0], x.shape[1], &x[0, 0], &slope[0], &y[0, 0], get_threads())
@@ -254,10 +262,11 @@ def prelu_derivative(
     real[:, ::1] dx not None, real[::1] dslope not None
 ):
     """dx = dy where x > 0, else slope dy; dslope = the sum over rows of dy min(x, 0). dx may be dy."""
-    expect_length("slope", slope.shape[0], x.shape[1])
-    expect_length("dslope", dslope.shape[0], x.shape[1])
-    expect_shape("dy", dy.shape[0], dy.shape[1], x.shape[0], x.shape[1])
-    expect_shape("dx", dx.shape[0], dx.shape[1], x.shape[0], x.shape[1])
+    expect_matrix("x", x, x.shape[0], x.shape[1])
+    expect_vector("slope", slope, x.shape[1])
+    expect_vector("dslope", dslope, x.shape[1])
+    expect_matrix("dy", dy, x.shape[0], x.shape[1])
+    expect_matrix("dx", dx, x.shape[0], x.shape[1])
     if x.shape[0] == 0 or x.shape[1] == 0:
         dslope[:] = 0
         return
@@ -270,6 +279,7 @@ def prelu_derivative(
 def math(int kind, const real[::1] x not None, real[::1] y not None):
     """y = function MATHS[kind] of csrc/vmath.h of x, for the tests."""
     expect_below("kind", kind, math_count)
-    expect_length("y", y.shape[0], x.shape[0])
+    expect_vector("x", x, x.shape[0])
+    expect_vector("y", y, x.shape[0])
     if x.shape[0]:
         fnn_math(kind, x.shape[0], &x[0], &y[0])

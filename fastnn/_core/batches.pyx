@@ -5,6 +5,7 @@ cimport numpy as cnp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastnn._core.checks cimport expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
 import weakref
@@ -185,8 +186,9 @@ cdef bint are_finite(const real *x, ptrdiff_t n) noexcept nogil:
     return True
 
 
-def all_finite(const real[::1] x) -> bool:
+def all_finite(const real[::1] x not None) -> bool:
     """Whether x holds no NaN and no infinity."""
+    expect_vector("x", x, x.shape[0])
     cdef bint finite = True
     if x.shape[0]:
         with nogil:
@@ -283,7 +285,7 @@ cdef class Batches:
         if order is None:
             return
         cdef const int64_t *numbers
-        rows = np.ascontiguousarray(order, np.int64)
+        rows = np.require(order, np.int64, "CA")
         numbers = <const int64_t *>cnp.PyArray_DATA(rows)
         if cnp.PyArray_SIZE(rows) != self.n or not are_in_range(numbers, self.n, self.n):
             raise ValueError(f"order: expected {self.n} numbers of samples, 0 .. {self.n - 1}")

@@ -1,16 +1,33 @@
 # What a def asks of its arguments before C reads or writes them: no call from Python may leave an array. A call costs a
 # few nanoseconds.
 cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint32_t
+
+ctypedef fused element:
+    float
+    double
+    int32_t
+    int64_t
+    uint32_t
 
 cdef inline int expect_length(str name, ptrdiff_t found, ptrdiff_t expected) except -1:
     if found != expected:
         raise ValueError(f"{name}: expected {expected} elements, got {found}")
     return 0
 
-cdef inline int expect_shape(str name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t B, ptrdiff_t N) except -1:
-    if rows != B or columns != N:
-        raise ValueError(f"{name} has shape ({rows}, {columns}), expected ({B}, {N})")
+cdef inline int expect_aligned(str name, const void *data, size_t size) except -1:
+    if <size_t>data % size:
+        raise ValueError(f"{name}: expected elements that are aligned, got an address between two of them")
     return 0
+
+cdef inline int expect_vector(str name, const element[::1] a, ptrdiff_t n) except -1:
+    expect_length(name, a.shape[0], n)
+    return expect_aligned(name, &a[0], sizeof(element))
+
+cdef inline int expect_matrix(str name, const element[:, ::1] a, ptrdiff_t B, ptrdiff_t N) except -1:
+    if a.shape[0] != B or a.shape[1] != N:
+        raise ValueError(f"{name} has shape ({a.shape[0]}, {a.shape[1]}), expected ({B}, {N})")
+    return expect_aligned(name, &a[0, 0], sizeof(element))
 
 cdef inline int expect_below(str name, ptrdiff_t found, ptrdiff_t count) except -1:
     if not 0 <= found < count:
@@ -18,10 +35,10 @@ cdef inline int expect_below(str name, ptrdiff_t found, ptrdiff_t count) except 
     return 0
 
 # At least so many numbers, of a table's row
-cdef inline int expect_parameters(ptrdiff_t found, ptrdiff_t count) except -1:
-    if found < count:
-        raise ValueError(f"parameters: expected {count}, got {found}")
-    return 0
+cdef inline int expect_parameters(const double[::1] found, ptrdiff_t count) except -1:
+    if found.shape[0] < count:
+        raise ValueError(f"parameters: expected {count}, got {found.shape[0]}")
+    return expect_aligned("parameters", &found[0], sizeof(double))
 
 # An array of float32 or float64, contiguous, aligned and of native byte order; returns NumPy's number of its type
 cdef inline int expect_reals(str name, cnp.ndarray array) except -1:

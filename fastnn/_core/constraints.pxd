@@ -8,4 +8,4 @@ cdef void penalties(ptrdiff_t n, const real *w, double *sums) noexcept nogil
 cdef void constrain(void *w, int wide, Constraint *constraint) noexcept nogil
 
 # (kind, minimum, maximum, rate, outer, reduced, inner) as a struct; None for no constraint
-cdef Constraint constraint_of(tuple given) except *
+cdef Constraint constraint_of(tuple given, ptrdiff_t size) except *

@@ -4,6 +4,7 @@ from libc.float cimport DBL_MAX
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int64_t
 
+from fastnn._core.checks cimport expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 from fastnn._core.updates cimport (
     BLOCK,
@@ -44,8 +45,9 @@ cdef void penalties(ptrdiff_t n, const real *w, double *sums) noexcept nogil:
         i += BLOCK
 
 
-def penalty_sums(const real[::1] w):
+def penalty_sums(const real[::1] w not None):
     """(sum |w|, sum w^2), in double"""
+    expect_vector("w", w, w.shape[0])
     cdef double sums[2]
     sums[0] = sums[1] = 0
     if w.shape[0]:
@@ -133,22 +135,24 @@ cdef void constrain(void *w, int wide, Constraint *constraint) noexcept nogil:
     parallel(constrain_task, &job, tasks, get_threads() if size >= THREADED else 1)
 
 
-cdef Constraint constraint_of(tuple given) except *:
-    """(kind, minimum, maximum, rate, outer, reduced, inner) as a struct; None for no constraint."""
+cdef Constraint constraint_of(tuple given, ptrdiff_t size) except *:
+    """(kind, minimum, maximum, rate, outer, reduced, inner) of `size` elements as a struct; None for no constraint."""
     cdef Constraint c
     c.kind = FREE
     c.minimum, c.maximum, c.rate, c.outer, c.reduced, c.inner = 0, INFINITY, 1, 1, 1, 1
     if given is not None:
         kind, c.minimum, c.maximum, c.rate, c.outer, c.reduced, c.inner = given
         c.kind = NON_NEGATIVE if kind == "non_negative" else NORM
+        if (min(c.outer, c.reduced, c.inner) < 0 or max(c.outer, c.reduced, c.inner) > max(1, size)
+                or <object>c.outer * <object>c.reduced * <object>c.inner != size):
+            raise ValueError("the constraint's extents are not those of the array")
     return c
 
 
-def constrain_array(real[::1] w, tuple constraint):
+def constrain_array(real[::1] w not None, tuple constraint):
     """Bring w under a constraint, in place."""
-    cdef Constraint c = constraint_of(constraint)
-    if w.shape[0] != c.outer * c.reduced * c.inner:
-        raise ValueError("the constraint's extents are not those of the array")
-    if w.shape[0]:
+    cdef Constraint c = constraint_of(constraint, w.shape[0])
+    expect_vector("w", w, w.shape[0])
+    if w.shape[0] and c.kind != FREE:
         with nogil:
             constrain(&w[0], sizeof(real) == sizeof(double), &c)

@@ -3,7 +3,7 @@
 cimport numpy as cnp
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, differentiate, expect_activation
-from fastnn._core.checks cimport expect_length, expect_shape
+from fastnn._core.checks cimport expect_matrix, expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
 from fastnn._core.product cimport Product, multiply
 
@@ -82,12 +82,13 @@ def forward(const real[:, ::1] x not None, const real[:, ::1] w not None, const 
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef const real *b = NULL
     cdef int failed
-    expect_activation(activation, parameters.shape[0])
-    expect_shape("w", w.shape[0], w.shape[1], I, O)
-    expect_shape("z", z.shape[0], z.shape[1], B, O)
-    expect_shape("y", y.shape[0], y.shape[1], B, O)
+    expect_activation(activation, parameters)
+    expect_matrix("x", x, B, I)
+    expect_matrix("w", w, I, O)
+    expect_matrix("z", z, B, O)
+    expect_matrix("y", y, B, O)
     if bias is not None:
-        expect_length("bias", bias.shape[0], O)
+        expect_vector("bias", bias, O)
         b = &bias[0]
     with nogil:
         failed = dense_forward(B, I, O, &x[0, 0], &w[0, 0], b, activation, &parameters[0], &z[0, 0], &y[0, 0],
@@ -103,17 +104,18 @@ def backward(const real[:, ::1] x not None, const real[:, ::1] w not None, const
     """Fill (or with `accumulate` add to) dw and dbias; fill dz and dx. dw, dbias and dx may be None; dz may be dy."""
     cdef ptrdiff_t B = x.shape[0], I = x.shape[1], O = w.shape[1]
     cdef int failed
-    expect_activation(activation, parameters.shape[0])
-    expect_shape("w", w.shape[0], w.shape[1], I, O)
-    expect_shape("zy", zy.shape[0], zy.shape[1], B, O)
-    expect_shape("dy", dy.shape[0], dy.shape[1], B, O)
-    expect_shape("dz", dz.shape[0], dz.shape[1], B, O)
+    expect_activation(activation, parameters)
+    expect_matrix("x", x, B, I)
+    expect_matrix("w", w, I, O)
+    expect_matrix("zy", zy, B, O)
+    expect_matrix("dy", dy, B, O)
+    expect_matrix("dz", dz, B, O)
     if dw is not None:
-        expect_shape("dw", dw.shape[0], dw.shape[1], I, O)
+        expect_matrix("dw", dw, I, O)
     if dbias is not None:
-        expect_length("dbias", dbias.shape[0], O)
+        expect_vector("dbias", dbias, O)
     if dx is not None:
-        expect_shape("dx", dx.shape[0], dx.shape[1], B, I)
+        expect_matrix("dx", dx, B, I)
     with nogil:
         failed = dense_backward(B, I, O, &x[0, 0], &w[0, 0], &zy[0, 0], &dy[0, 0], activation, &parameters[0],
                                 accumulate, &dz[0, 0], NULL if dw is None else &dw[0, 0],

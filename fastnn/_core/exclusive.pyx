@@ -120,6 +120,8 @@ cdef class Claim:
         self.exclusive, self.what, self.kind = exclusive, what, kind
 
     def __enter__(self):
+        if self.taken:
+            raise RuntimeError(f"{self.what}: this claim is taken already; make another")
         if self.kind == CHANGING:
             layout_lock.acquire()
         try:

@@ -2,7 +2,14 @@
 
 from libc.stdint cimport int32_t, int64_t
 
-from fastnn._core.checks cimport expect_below, expect_length, expect_parameters, expect_shape
+from fastnn._core.checks cimport (
+    expect_aligned,
+    expect_below,
+    expect_length,
+    expect_matrix,
+    expect_parameters,
+    expect_vector,
+)
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 
 fnn = chosen_table()
@@ -192,7 +199,7 @@ for _i, _row in enumerate(ROWS):
 
 
 cdef int expect_rows(int kind, bint labels, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t predictions,
-                     ptrdiff_t parameters) except -1:
+                     const double[::1] parameters) except -1:
     """A kind of this table, and y_pred of `rows` samples as its layout has them."""
     expect_below("kind", kind, FNN_LOSSES)
     expect_parameters(parameters, parameter_counts[kind])
@@ -210,11 +217,11 @@ cdef int expect_results(ptrdiff_t rows, ptrdiff_t predictions, double[::1] value
                         const double[::1] scale) except -1:
     """slopes: the length of dy, -1 where there is none."""
     if values is not None:
-        expect_length("values", values.shape[0], rows)
+        expect_vector("values", values, rows)
     if slopes >= 0:
         expect_length("dy", slopes, predictions)
     if scale is not None:
-        expect_length("scale", scale.shape[0], rows)
+        expect_vector("scale", scale, rows)
     return 0
 
 
@@ -224,7 +231,7 @@ def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not N
     """values and dy of a batch of flattened samples; either may be None, and so may y_true (triplets) and scale"""
     if rows == 0:
         return
-    expect_rows(kind, False, rows, d, y_pred.shape[0], parameters.shape[0])
+    expect_rows(kind, False, rows, d, y_pred.shape[0], parameters)
     expect_results(rows, y_pred.shape[0], values, -1 if dy is None else dy.shape[0], scale)
     cdef char layout = fnn.loss_rows[kind].layout
     cdef const real *target = NULL
@@ -232,12 +239,15 @@ def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not N
         target = &y_true[0]
     if layout != c"T":
         expect_length("y_true", -1 if y_true is None else y_true.shape[0], rows * d if layout == c"R" else rows)
+        expect_aligned("y_true", target, sizeof(real))
+    expect_vector("y_pred", y_pred, y_pred.shape[0])
     cdef double *value = NULL
     cdef real *slope = NULL
     cdef const double *factor = NULL
     if values is not None:
         value = &values[0]
     if dy is not None:
+        expect_aligned("dy", &dy[0], sizeof(real))
         slope = &dy[0]
     if scale is not None:
         factor = &scale[0]
@@ -253,9 +263,10 @@ def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pre
     cdef bint bad = False
     if rows == 0:
         return
-    expect_rows(kind, True, rows, d, y_pred.shape[0], parameters.shape[0])
+    expect_rows(kind, True, rows, d, y_pred.shape[0], parameters)
     expect_results(rows, y_pred.shape[0], values, -1 if dy is None else dy.shape[0], scale)
-    expect_length("labels", labels.shape[0], rows)
+    expect_vector("labels", labels, rows)
+    expect_vector("y_pred", y_pred, y_pred.shape[0])
     for r in range(rows):
         bad |= not (0 <= labels[r] < d or labels[r] == parameters[0])
     if bad:
@@ -266,6 +277,7 @@ def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pre
     if values is not None:
         value = &values[0]
     if dy is not None:
+        expect_aligned("dy", &dy[0], sizeof(real))
         slope = &dy[0]
     if scale is not None:
         factor = &scale[0]
@@ -278,9 +290,10 @@ def total(const double[::1] values not None, const double[::1] weights) -> float
     cdef ptrdiff_t n = values.shape[0]
     if n == 0:
         return 0.0
+    expect_vector("values", values, n)
     if weights is None:
         return weighted_sum(n, &values[0], NULL)
-    expect_length("weights", weights.shape[0], n)
+    expect_vector("weights", weights, n)
     return weighted_sum(n, &values[0], &weights[0])
 
 
@@ -291,12 +304,13 @@ def mine(const real[:, ::1] x not None, const int32_t[::1] labels not None, doub
     cdef ptrdiff_t B = x.shape[0]
     if B == 0:
         return
-    expect_length("labels", labels.shape[0], B)
-    expect_length("values", values.shape[0], B)
-    expect_length("found", found.shape[0], B)
-    expect_shape("distance", distance.shape[0], distance.shape[1], B, B)
-    expect_shape("weight", weight.shape[0], weight.shape[1], B, B)
-    expect_parameters(parameters.shape[0], 3)
+    expect_matrix("x", x, B, x.shape[1])
+    expect_vector("labels", labels, B)
+    expect_vector("values", values, B)
+    expect_vector("found", found, B)
+    expect_matrix("distance", distance, B, B)
+    expect_matrix("weight", weight, B, B)
+    expect_parameters(parameters, 3)
     with nogil:
         mined_triplets(x.shape[0], x.shape[1], &x[0, 0], &labels[0], &values[0], &found[0], &distance[0, 0],
                        &weight[0, 0], &parameters[0])
@@ -309,13 +323,14 @@ def mined_gradient(const real[:, ::1] x not None, const double[:, ::1] distance 
     cdef ptrdiff_t B = x.shape[0]
     if B == 0:
         return
-    expect_shape("distance", distance.shape[0], distance.shape[1], B, B)
-    expect_shape("weight", weight.shape[0], weight.shape[1], B, B)
-    expect_shape("dx", dx.shape[0], dx.shape[1], B, x.shape[1])
-    expect_parameters(parameters.shape[0], 3)
+    expect_matrix("x", x, B, x.shape[1])
+    expect_matrix("distance", distance, B, B)
+    expect_matrix("weight", weight, B, B)
+    expect_matrix("dx", dx, B, x.shape[1])
+    expect_parameters(parameters, 3)
     cdef const double *factor = NULL
     if scale is not None:
-        expect_length("scale", scale.shape[0], B)
+        expect_vector("scale", scale, B)
         factor = &scale[0]
     with nogil:
         mined_triplets_gradient(x.shape[0], x.shape[1], &x[0, 0], &distance[0, 0], &weight[0, 0], factor, common,

@@ -3,7 +3,7 @@
 from libc.math cimport INFINITY, exp2, log2
 from libc.stdint cimport int32_t
 
-from fastnn._core.checks cimport expect_below, expect_length, expect_parameters
+from fastnn._core.checks cimport expect_below, expect_length, expect_parameters, expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, real
 from fastnn._core.losses cimport loss_and_gradient, weighted_sum
 
@@ -186,7 +186,7 @@ cdef void add_values(double *state, ptrdiff_t rows, const double *values, const 
 # -------------------------------------------------------------------------------------------------------- the boundary
 
 cdef int expect_rows(int kind, char layout, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t predictions, ptrdiff_t values,
-                     ptrdiff_t parameters) except -1:
+                     const double[::1] parameters) except -1:
     expect_below("kind", kind, METRICS)
     expect_parameters(parameters, len(ROWS[kind]["parameters"].split()))
     if metric_layout(kind) != layout:
@@ -201,8 +201,10 @@ def evaluate(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pred not N
     """values of a batch of flattened rows, for kinds of layout R"""
     if rows == 0:
         return
-    expect_rows(kind, c"R", rows, d, y_pred.shape[0], values.shape[0], parameters.shape[0])
-    expect_length("y_true", y_true.shape[0], y_pred.shape[0])
+    expect_rows(kind, c"R", rows, d, y_pred.shape[0], values.shape[0], parameters)
+    expect_vector("y_true", y_true, y_pred.shape[0])
+    expect_vector("y_pred", y_pred, y_pred.shape[0])
+    expect_vector("values", values, rows)
     with nogil:
         metric_values(kind, rows, d, &y_true[0], &y_pred[0], &values[0], &parameters[0])
 
@@ -215,8 +217,10 @@ def evaluate_labels(int kind, ptrdiff_t rows, ptrdiff_t d, const real[::1] y_pre
     cdef bint bad = False
     if rows == 0:
         return
-    expect_rows(kind, c"L", rows, d, y_pred.shape[0], values.shape[0], parameters.shape[0])
-    expect_length("labels", labels.shape[0], rows)
+    expect_rows(kind, c"L", rows, d, y_pred.shape[0], values.shape[0], parameters)
+    expect_vector("labels", labels, rows)
+    expect_vector("y_pred", y_pred, y_pred.shape[0])
+    expect_vector("values", values, rows)
     for r in range(rows):
         bad |= not 0 <= labels[r] < d
     if bad and kind == SPARSE_TOP_K_CATEGORICAL_ACCURACY:  # which looks up what the label counts
@@ -230,10 +234,11 @@ def add(double[::1] state not None, const double[::1] values not None, const dou
     cdef ptrdiff_t n = values.shape[0]
     if n == 0:
         return
-    expect_length("state", state.shape[0], 2)
+    expect_vector("state", state, 2)
+    expect_vector("values", values, n)
     cdef const double *weight = NULL
     if weights is not None:
-        expect_length("weights", weights.shape[0], n)
+        expect_vector("weights", weights, n)
         weight = &weights[0]
     with nogil:
         add_values(&state[0], n, &values[0], weight, positions)

@@ -6,7 +6,7 @@ shape alone: the bits are the same for any number of threads.
 
 from libc.stdint cimport int64_t, uint64_t
 
-from fastnn._core.checks cimport expect_length, expect_shape
+from fastnn._core.checks cimport expect_matrix, expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, fnn_task, get_threads, parallel, real
 
 fnn = chosen_table()
@@ -325,7 +325,7 @@ cdef inline real *pointer(const real[::1] a) noexcept:
 
 
 cdef inline int expect_optional(str name, const real[::1] a, ptrdiff_t n) except -1:
-    return 0 if a is None else expect_length(name, a.shape[0], n)
+    return 0 if a is None else expect_vector(name, a, n)
 
 
 cdef inline int expect_kind(int kind) except -1:
@@ -338,8 +338,9 @@ def layer_forward(const real[:, ::1] x not None, const real[::1] gamma, const re
                   real[:, ::1] y not None, real[:, ::1] saved not None):
     """y [B, N] and saved [3, B] of x [B, N]; gamma and beta [N] or None"""
     cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
-    expect_shape("y", y.shape[0], y.shape[1], B, N)
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, B)
+    expect_matrix("x", x, B, N)
+    expect_matrix("y", y, B, N)
+    expect_matrix("saved", saved, 3, B)
     expect_optional("gamma", gamma, N)
     expect_optional("beta", beta, N)
     expect_kind(kind)
@@ -353,11 +354,12 @@ def layer_backward(const real[:, ::1] x not None, const real[:, ::1] dy not None
                    const real[:, ::1] saved not None, real[:, ::1] dx, real[::1] dgamma, real[::1] dbeta, bint add):
     """dx [B, N] and dgamma, dbeta [N], any of them None"""
     cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
-    expect_shape("dy", dy.shape[0], dy.shape[1], B, N)
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, B)
+    expect_matrix("x", x, B, N)
+    expect_matrix("dy", dy, B, N)
+    expect_matrix("saved", saved, 3, B)
     expect_optional("gamma", gamma, N)
     if dx is not None:
-        expect_shape("dx", dx.shape[0], dx.shape[1], B, N)
+        expect_matrix("dx", dx, B, N)
     expect_optional("dgamma", dgamma, N)
     expect_optional("dbeta", dbeta, N)
     expect_kind(kind)
@@ -374,8 +376,9 @@ def batch_statistics(const real[:, ::1] x not None, double epsilon, real[::1] va
                      real[:, ::1] saved not None):
     """variance [N] and saved [3, N] (its row 0 the mean) of x [B, N], B > 0"""
     cdef ptrdiff_t N = x.shape[1]
-    expect_length("variance", variance.shape[0], N)
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_matrix("x", x, x.shape[0], N)
+    expect_vector("variance", variance, N)
+    expect_matrix("saved", saved, 3, N)
     with nogil:
         batch_norm_statistics(x.shape[0], x.shape[1], &x[0, 0], epsilon, &variance[0], &saved[0, 0])
 
@@ -384,8 +387,9 @@ def batch_scaling(const real[::1] mean not None, const real[::1] variance not No
                   real[:, ::1] saved not None):
     """saved [3, N] of given statistics"""
     cdef ptrdiff_t N = mean.shape[0]
-    expect_length("variance", variance.shape[0], N)
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_vector("mean", mean, N)
+    expect_vector("variance", variance, N)
+    expect_matrix("saved", saved, 3, N)
     with nogil:
         fnn_batch_scaling(mean.shape[0], &mean[0], &variance[0], epsilon, &saved[0, 0], mean.shape[0])
 
@@ -394,10 +398,11 @@ def batch_forward(const real[:, ::1] x not None, const real[:, ::1] saved not No
                   const real[::1] beta, real[:, ::1] y not None):
     """y [B, N]"""
     cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_matrix("x", x, B, N)
+    expect_matrix("saved", saved, 3, N)
     expect_optional("gamma", gamma, N)
     expect_optional("beta", beta, N)
-    expect_shape("y", y.shape[0], y.shape[1], B, N)
+    expect_matrix("y", y, B, N)
     cdef const real *g = pointer(gamma)
     cdef const real *b = pointer(beta)
     with nogil:
@@ -409,13 +414,14 @@ def batch_backward(const real[:, ::1] x not None, const real[:, ::1] dy not None
                    bint add):
     """dx [B, N] and dgamma, dbeta [N], any of them None; sums [2, N], None where the statistics are constants"""
     cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
-    expect_shape("dy", dy.shape[0], dy.shape[1], B, N)
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
+    expect_matrix("x", x, B, N)
+    expect_matrix("dy", dy, B, N)
+    expect_matrix("saved", saved, 3, N)
     expect_optional("gamma", gamma, N)
     if sums is not None:
-        expect_shape("sums", sums.shape[0], sums.shape[1], 2, N)
+        expect_matrix("sums", sums, 2, N)
     if dx is not None:
-        expect_shape("dx", dx.shape[0], dx.shape[1], B, N)
+        expect_matrix("dx", dx, B, N)
     expect_optional("dgamma", dgamma, N)
     expect_optional("dbeta", dbeta, N)
     cdef const real *g = pointer(gamma)
@@ -431,9 +437,10 @@ def batch_commit(double momentum, const real[:, ::1] saved not None, const real[
                  real[::1] moving_mean not None, real[::1] moving_variance not None):
     """Move the moving statistics towards the batch's."""
     cdef ptrdiff_t N = variance.shape[0]
-    expect_shape("saved", saved.shape[0], saved.shape[1], 3, N)
-    expect_length("moving_mean", moving_mean.shape[0], N)
-    expect_length("moving_variance", moving_variance.shape[0], N)
+    expect_vector("variance", variance, N)
+    expect_matrix("saved", saved, 3, N)
+    expect_vector("moving_mean", moving_mean, N)
+    expect_vector("moving_variance", moving_variance, N)
     with nogil:
         batch_norm_commit(variance.shape[0], momentum, &saved[0, 0], &variance[0], &moving_mean[0],
                           &moving_variance[0])
@@ -442,7 +449,8 @@ def batch_commit(double momentum, const real[:, ::1] saved not None, const real[
 def colsum(const real[:, ::1] x not None, real[::1] y not None, bint add):
     """y [N] (+)= the sums of the columns of x [B, N]"""
     cdef ptrdiff_t N = x.shape[1]
-    expect_length("y", y.shape[0], N)
+    expect_matrix("x", x, x.shape[0], N)
+    expect_vector("y", y, N)
     with nogil:
         column_sums(x.shape[0], x.shape[1], &x[0, 0], &y[0], add)
 
@@ -450,8 +458,9 @@ def colsum(const real[:, ::1] x not None, real[::1] y not None, bint add):
 def add_rows(const real[:, ::1] x not None, const real[::1] b not None, real[:, ::1] y not None):
     """y [B, N] = x + b"""
     cdef ptrdiff_t B = x.shape[0], N = x.shape[1]
-    expect_length("b", b.shape[0], N)
-    expect_shape("y", y.shape[0], y.shape[1], B, N)
+    expect_matrix("x", x, B, N)
+    expect_vector("b", b, N)
+    expect_matrix("y", y, B, N)
     with nogil:
         add_to_rows(x.shape[0], x.shape[1], &x[0, 0], &b[0], &y[0, 0])
 
@@ -459,7 +468,8 @@ def add_rows(const real[:, ::1] x not None, const real[::1] b not None, real[:, 
 def dropout(const real[::1] x not None, double rate, uint64_t seed, uint64_t stream, uint64_t start,
             real[::1] y not None):
     """y[i] = x[i] / (1 - rate) or 0; element i is number start + i of the stream"""
-    expect_length("y", y.shape[0], x.shape[0])
+    expect_vector("x", x, x.shape[0])
+    expect_vector("y", y, x.shape[0])
     with nogil:
         drop_out(x.shape[0], rate, seed, stream, start, &x[0], &y[0])
 
@@ -467,6 +477,7 @@ def dropout(const real[::1] x not None, double rate, uint64_t seed, uint64_t str
 def noise(const real[::1] x not None, double stddev, uint64_t seed, uint64_t stream, uint64_t start,
           real[::1] y not None):
     """y[i] = x[i] + stddev z; element i is number start + i of the stream"""
-    expect_length("y", y.shape[0], x.shape[0])
+    expect_vector("x", x, x.shape[0])
+    expect_vector("y", y, x.shape[0])
     with nogil:
         gaussian_noise(x.shape[0], stddev, seed, stream, start, &x[0], &y[0])

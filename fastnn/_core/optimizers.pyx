@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
 
+from fastnn._core.checks cimport expect_below, expect_length, expect_like, expect_reals
 from fastnn._core.constraints cimport constraint_of
 from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, release
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
@@ -13,6 +14,7 @@ from fastnn._core.updates cimport (
     AVERAGE,
     BLOCK,
     FREE,
+    FNN_HYPERS,
     FNN_OPTIMIZERS,
     GRADIENTS,
     TRUSTED,
@@ -62,7 +64,9 @@ cdef class Updater:
     def __cinit__(self, int rule, list variables, list segments, list slots, average, accumulated):
         cdef ptrdiff_t i, offset = 0
         cdef Segment *segment
-        self.variables, self.slots, self.average, self.accumulated = variables, slots, average, accumulated
+        self.variables, self.slots = tuple(variables), tuple(slots)
+        self.average, self.accumulated = average, accumulated
+        self.check(rule, segments)
         self.dtype = variables[0].dtype if variables else None
         self.exclusive = Exclusive("an optimizer")
         self.plan.rule = rule
@@ -79,7 +83,7 @@ cdef class Updater:
             segment.w = cnp.PyArray_DATA(variables[i])
             segment.offset, segment.size = offset, variables[i].size
             segment.decays, segment.l1, segment.l2, constraint = segments[i]
-            segment.constraint = constraint_of(constraint)
+            segment.constraint = constraint_of(constraint, segment.size)
             segment.scale = 1
             self.plan.constrained += segment.constraint.kind != FREE
             self.plan.penalised += segment.l1 != 0 or segment.l2 != 0
@@ -99,6 +103,25 @@ cdef class Updater:
         free(self.plan.apart)
         free(self.plan.sums)
         free(self.plan.checks)
+
+    cdef int check(self, int rule, list segments) except -1:
+        """Refuse arrays that are not of one precision, or arenas that are not as large as the variables together."""
+        cdef ptrdiff_t size = 0
+        cdef int kind = cnp.NPY_FLOAT32
+        expect_below("rule + 1", rule + 1, FNN_OPTIMIZERS + 1)
+        expect_length("segments", len(segments), len(self.variables))
+        expect_length("slots", len(self.slots), optimizer_rows[rule].slot_count if rule >= 0 else 0)
+        for i, array in enumerate(self.variables):
+            kind = kind if i else expect_reals("variables", array)
+            expect_like("variables", array, kind, array.size, False)
+            size += array.size
+        for array in self.slots:
+            expect_like("slots", array, kind, size)
+        if self.average is not None:
+            expect_like("average", self.average, kind, size)
+        if self.accumulated is not None:
+            expect_like("accumulated", self.accumulated, kind, size)
+        return 0
 
     cdef int plan_pieces(self) except -1:
         """Cut the segments into pieces; where `merged`, segments side by side that are treated alike become one."""
@@ -144,6 +167,12 @@ cdef class Updater:
         cdef Plan *plan = &self.plan
         cdef ptrdiff_t i
         self.need_idle("configure")
+        hypers = [float(value) for value in hypers]
+        if len(hypers) > FNN_HYPERS:
+            raise ValueError(f"hypers: expected at most {FNN_HYPERS}, got {len(hypers)}")
+        if accumulation_steps < 1 or (accumulation_steps > 1 and self.accumulated is None):
+            raise ValueError("accumulation_steps: expected 1, or more where there is room for gradients, "
+                             f"got {accumulation_steps}")
         for i, value in enumerate(hypers):
             plan.hypers[i] = value
         plan.weight_decay, plan.clip_value = weight_decay, clip_value
@@ -167,6 +196,7 @@ cdef class Updater:
         cdef const void *address
         cdef bint moved = False
         self.need_idle("apply")
+        gradients = list(gradients)
         if len(gradients) != self.plan.segment_count:
             return False
         for i in range(self.plan.segment_count):
@@ -190,6 +220,7 @@ cdef class Updater:
             if self.plan.segments[i].g != address:
                 moved = True
                 self.plan.segments[i].g, self.plan.segments[i].touched = address, NULL
+        self.bound = gradients
         if moved and self.merged:  # what lay side by side may not do so any more
             self.merged = False
             self.plan_pieces()
@@ -203,13 +234,21 @@ cdef class Updater:
         cdef ptrdiff_t i
         cdef Segment *segment
         self.need_idle("touch")
+        touched = list(touched)
+        expect_length("touched", len(touched), self.plan.segment_count)
+        for i, array in enumerate(touched):
+            if array is not None and not (
+                isinstance(array, cnp.ndarray) and cnp.PyArray_TYPE(array) == cnp.NPY_UINT8
+                and cnp.PyArray_ISCARRAY_RO(array) and array.size > 0 and self.plan.segments[i].size % array.size == 0
+            ):
+                raise ValueError(f"touched: expected a byte for each row of variable {i}, got {array!r}")
         self.touched = touched
         for i in range(self.plan.segment_count):
             segment = &self.plan.segments[i]
             segment.touched = NULL
             if touched[i] is not None:
                 segment.touched = <const unsigned char *>cnp.PyArray_DATA(touched[i])
-                segment.row = segment.size // max(1, len(touched[i]))
+                segment.row = max(<ptrdiff_t>1, segment.size // <ptrdiff_t>touched[i].size)
 
     def merge(self):
         """From now on treat segments as one where they and their gradients, which are bound, lie side by side.
@@ -228,11 +267,17 @@ cdef class Updater:
         """One step with the gradients that are bound. With `checked`, (variable, part) and nothing done if a number
         that is finite would not stay so; else None."""
         cdef int failed
+        self.need_rule()
         self.exclusive.start("apply", TRAINING)
         with nogil:
             failed = step(&self.plan, lr, 1, UNKNOWN if checked else TRUSTED, NULL, get_threads())
         release(&self.exclusive.hold)
         return (self.plan.bad, self.plan.bad_part) if failed else None
+
+    cdef int need_rule(self) except -1:
+        if self.plan.rule < 0:
+            raise ValueError("rule: this optimizer's update is written in Python; there is no step without it")
+        return 0
 
     cdef int need_idle(self, str what) except -1:
         """Refuse to change what a step of any thread goes by."""
@@ -249,6 +294,8 @@ cdef class Updater:
         """
         cdef Work work
         cdef ptrdiff_t i
+        out = list(out)
+        self.check_gradients(out)
         cdef void **places = <void **>calloc(max(1, self.plan.segment_count), sizeof(void *))
         if places == NULL:
             raise MemoryError
@@ -267,9 +314,25 @@ cdef class Updater:
         free(places)
         return updates
 
-    def update(self, ptrdiff_t index, cnp.ndarray gradient, double lr):
+    cdef int check_gradients(self, list out) except -1:
+        """Refuse arrays that the gradients do not fit into; None only where there is no gradient."""
+        cdef ptrdiff_t i
+        expect_length("out", len(out), self.plan.segment_count)
+        for i in range(self.plan.segment_count):
+            if out[i] is not None:
+                expect_like("out", out[i], cnp.NPY_FLOAT64 if self.plan.wide else cnp.NPY_FLOAT32,
+                            self.plan.segments[i].size)
+            elif self.plan.segments[i].g != NULL:
+                raise TypeError(f"out: expected an array for variable {i}, which has a gradient, got None")
+        return 0
+
+    def update(self, ptrdiff_t index, cnp.ndarray gradient not None, double lr):
         """The rule by itself for one variable, from a gradient as it is."""
         cdef Plan *plan = &self.plan
+        self.need_rule()
+        expect_below("index", index, plan.segment_count)
+        expect_like("gradient", gradient, cnp.NPY_FLOAT64 if plan.wide else cnp.NPY_FLOAT32,
+                    plan.segments[index].size, False)
         cdef Segment *segment = &plan.segments[index]
         cdef double constants[6]
         cdef const void *g = cnp.PyArray_DATA(gradient)
@@ -298,6 +361,8 @@ cdef class Updater:
 
     @iterations.setter
     def iterations(self, int64_t value):
+        if value < 0:
+            raise ValueError(f"iterations: expected a count, got {value}")
         self.plan.iterations = value
 
     @property

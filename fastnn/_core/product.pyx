@@ -17,6 +17,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.activations cimport FNN_ACTIVATION_linear, fnn_activation
+from fastnn._core.checks cimport expect_vector
 from fastnn._core.kernels cimport await_done, chosen_table, core_cache, fnn, get_threads, parallel, real, scratch, tell
 
 cnp.import_array()
@@ -474,6 +475,7 @@ def fma_peak(real[::1] room not None, ptrdiff_t rounds):
     if room.shape[0] < MOST_LANES:
         raise ValueError(f"room: expected {MOST_LANES} elements or more, got {room.shape[0]}")
     cdef double operations
+    expect_vector("room", room, room.shape[0])
     room[:] = 0
     room[0], room[1] = 0.999, 0.001
     with nogil:

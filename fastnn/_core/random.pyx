@@ -4,6 +4,7 @@ of threads; and the matrices of orthogonal rows that are made of them."""
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fastnn._core.checks cimport expect_matrix, expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
 from fastnn._core.norms cimport fnn_dot, fnn_project_out
 
@@ -58,6 +59,7 @@ cdef void words_task(void *context, int64_t piece, int worker) noexcept nogil:
 
 def words(uint64_t seed, uint64_t stream, uint64_t start, uint32_t[::1] out not None):
     """out[i] = word start + i of the stream"""
+    expect_vector("out", out, out.shape[0])
     cdef Numbers job
     job.seed, job.stream, job.start, job.n, job.words = seed, stream, start, out.shape[0], &out[0]
     with nogil:
@@ -67,6 +69,7 @@ def words(uint64_t seed, uint64_t stream, uint64_t start, uint32_t[::1] out not 
 def fill(real[::1] out not None, int distribution, double a, double b, uint64_t seed, uint64_t stream, uint64_t start):
     """out[i] = number start + i of the stream: UNIFORM in [a, b), or with mean a and standard deviation b NORMAL or
     TRUNCATED to two standard deviations"""
+    expect_vector("out", out, out.shape[0])
     cdef Numbers job
     job.draw = random_uniform if distribution == 0 else random_normal if distribution == 1 else random_truncated
     job.seed, job.stream, job.start, job.n, job.a, job.b = seed, stream, start, out.shape[0], a, b
@@ -81,6 +84,7 @@ def fill(real[::1] out not None, int distribution, double a, double b, uint64_t 
 
 def permutation(uint64_t seed, uint64_t stream, int64_t[::1] out not None):
     """out = 0 .. n-1, shuffled"""
+    expect_vector("out", out, out.shape[0])
     with nogil:
         random_permutation(seed, stream, out.shape[0], &out[0])
 
@@ -127,6 +131,7 @@ cdef void finish(const Block *block) noexcept nogil:
 def orthonormalise(double[:, ::1] rows not None):
     """Gram and Schmidt: each row less its projections on those before it, scaled to length 1. At most as many rows as
     columns. The same bits on every CPU and for any number of threads."""
+    expect_matrix("rows", rows, rows.shape[0], rows.shape[1])
     cdef Block block
     cdef ptrdiff_t count = rows.shape[0]
     block.rows, block.n, block.end = &rows[0, 0], rows.shape[1], 0

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn._core import (
     activations,
     batches,
+    constraints,
     dense,
     engine,
     epochs,
@@ -206,7 +207,7 @@ def matmul(g: Draw) -> Any:
 def constrain_array(g: Draw) -> Any:
     outer, reduced, inner = g.size(), g.size(), g.size()
     what = g.number.choice(["norm", "non_negative"])
-    return optimizers.constrain_array, [
+    return constraints.constrain_array, [
         g.reals(outer * reduced * inner), g.maybe((what, 0.0, 1.0, 1.0, outer, reduced, inner)),
     ]  # fmt: skip
 
@@ -378,7 +379,7 @@ def updater_method(name: str) -> Callable[[Draw], Any]:
         rows: dict[str, list[Any]] = {
             "configure": [[0.1] * 4, 0.0, 0.0, 1.0, 0.0, 0.5, 3, 1.0, 1],
             "bind": [gradients], "touch": [[g.maybe(np.ones(len(v), np.uint8)) for v in one.variables]], "merge": [],
-            "step": [0.1], "gradients": [gradients, 0.1],
+            "forget_bounds": [], "step": [0.1, g.number.random() < 0.5], "gradients": [gradients, 0.1],
             "update": [0, gradients[0] if gradients else np.ones(3, g.dtype), 0.1], "finish": [True, 0.1],
         }  # fmt: skip
         names = ["weight_decay", "clip_value", "clip_norm", "global_clip_norm", "ema_momentum",
@@ -487,14 +488,14 @@ CALLS: dict[str, Callable[[Draw], tuple[Any, list[Any]]]] = {
         norms.noise, lambda g, n: g.reals(n), lambda g, n: 0.5, lambda g, n: g.seed(), lambda g, n: g.seed(),
         lambda g, n: g.seed(), lambda g, n: g.reals(n),
     ),
-    "optimizers.penalty_sums": pair(optimizers.penalty_sums, lambda g, n: g.reals(n)),
-    "optimizers.constrain_array": constrain_array,
+    "constraints.penalty_sums": pair(constraints.penalty_sums, lambda g, n: g.reals(n)),
+    "constraints.constrain_array": constrain_array,
     "optimizers.Updater": lambda g: remade(g, optimizers.Updater),
     "optimizers.Updater.iterations": setter(optimizers.Updater, "iterations", 3),
     "optimizers.Updater.memory": setter(optimizers.Updater, "memory", 1.0),
     **{
         f"optimizers.Updater.{name}": updater_method(name)
-        for name in ("configure", "bind", "touch", "merge", "step", "gradients", "update", "finish")
+        for name in ("configure", "bind", "touch", "merge", "forget_bounds", "step", "gradients", "update", "finish")
     },
     "product.matmul": matmul,
     "product.fma_peak": lambda g: (lambda room: product.fma_peak(room, 10), [g.reals(8192)]),
