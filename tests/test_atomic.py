@@ -347,7 +347,7 @@ def test_without_locks_the_number_tells(tmp_path, monkeypatch):
 
 
 @posix
-def test_only_what_is_ours_is_removed(tmp_path):
+def test_only_what_is_ours_is_removed(tmp_path, monkeypatch):
     """Not what is called otherwise, is no regular file, or belongs to another user; and nothing waits on a FIFO."""
     end = "0123456789abcdef.partial"
     (tmp_path / "victim").touch()
@@ -357,12 +357,18 @@ def test_only_what_is_ours_is_removed(tmp_path):
     os.mkfifo(tmp_path / f"m.99999991-{end}")
     (tmp_path / f"m.99999992-{end}").mkdir()
     (tmp_path / f"m.99999993-{end}").symlink_to("victim")
-    if os.geteuid() == 0:
-        (tmp_path / f"m.99999994-{end}").touch()
-        os.chown(tmp_path / f"m.99999994-{end}", 12345, 12345)
     before = set(os.listdir(tmp_path))
     save_tensors(tmp_path / "m")
     assert set(os.listdir(tmp_path)) == before | {"m"}
+    left = tmp_path / f"m.99999994-{end}"
+    left.touch()
+    user = os.geteuid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: user + 1)
+        save_tensors(tmp_path / "m")
+    assert left.exists()
+    save_tensors(tmp_path / "m")
+    assert not left.exists()
 
 
 def test_two_threads_may_write_one_file(tmp_path):

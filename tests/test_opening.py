@@ -31,7 +31,7 @@ def places():
         "a FIFO": folder / "link",
         "a folder": folder / "folder",
         "a socket": folder / "socket",
-        "a device": Path("/dev/zero"),
+        "a device": Path("/dev/null"),
     }
     listening.close()
     shutil.rmtree(folder)
