@@ -105,7 +105,7 @@ docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/ht
 wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2 MB, hardened
 	@rm -rf build/lib* build/bdist* dist
 	PIP_CONSTRAINT=requirements/build.txt $(BIN)/python -m build --outdir dist/raw
-	$(if $(filter Linux,$(shell uname -s)),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --strip --wheel-dir dist dist/raw/*.whl,cp dist/raw/*.whl dist)
+	$(if $(filter Linux,$(shell uname -s)),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --strip -z 9 --wheel-dir dist dist/raw/*.whl,cp dist/raw/*.whl dist)
 	@mv dist/raw/*.tar.gz dist && rm -r dist/raw
 	$(BIN)/python scripts/check_wheels.py dist/*.whl
 

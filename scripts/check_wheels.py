@@ -49,7 +49,7 @@ def is_fortified(library: Path) -> bool:
 def wrong_with(wheel: Path) -> list[str]:
     found = []
     if wheel.stat().st_size > MOST_BYTES:
-        found.append(f"{wheel.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
+        found.append(f"more than {MOST_BYTES:,}")
     if "linux" not in wheel.name:
         return found
     with tempfile.TemporaryDirectory() as folder:
