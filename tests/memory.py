@@ -107,21 +107,26 @@ class Kept(NamedTuple):
         return max(self.malloc, self.traced) < NOISE and max(self.objects, self.blocks) < 0.8
 
 
-def kept(call, calls=200, attempts=4):
-    """What a call keeps for good, of many: the least of a few attempts."""
-    for _ in range(max(10, calls // 4)):  # until caches are full
+def counts():
+    """The figures of Kept as they are now, while tracemalloc runs."""
+    return bytes_in_use(), tracemalloc.get_traced_memory()[0], len(gc.get_objects()), sys.getallocatedblocks()
+
+
+def kept(call, calls=200, attempts=4, before=None):
+    """What a call keeps for good, of many: the least of a few attempts. `before` is how many calls come first, until
+    caches are full."""
+    for _ in range(max(10, calls // 4) if before is None else before):
         call()
     found = []
     tracemalloc.start()
     try:
         for _ in range(attempts):
             gc.collect()
-            before = bytes_in_use(), tracemalloc.get_traced_memory()[0], len(gc.get_objects()), sys.getallocatedblocks()
+            first = counts()
             for _ in range(calls):
                 call()
             gc.collect()
-            after = bytes_in_use(), tracemalloc.get_traced_memory()[0], len(gc.get_objects()), sys.getallocatedblocks()
-            found.append(Kept(*((b - a) / calls for a, b in zip(before, after, strict=True))))
+            found.append(Kept(*((now - then) / calls for then, now in zip(first, counts(), strict=True))))
             if found[-1].is_nothing:
                 break
     finally:
