@@ -138,35 +138,40 @@ class Copy:
 
     @contextlib.contextmanager
     def changed(self, mutant: Mutant) -> Iterator[None]:
-        """The tree with a mutant; afterwards sources, libraries and their times are as before."""
+        """The tree with a mutant; afterwards the source, what was built of it, and their times are as before: what is
+        newer than its source would be taken for that of the next build."""
         path = self.folder / mutant.file
-        before, times = path.read_text(encoding="utf-8"), path.stat()
-        libraries = self.libraries(mutant)
-        kept = {library: (library.read_bytes(), library.stat()) for library in libraries}
+        products = self.products(mutant)
+        kept = {file: (file.read_bytes(), file.stat()) for file in (path, *products)}
         try:
-            path.write_text(before.replace(mutant.old, mutant.new), encoding="utf-8")
+            path.write_text(path.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
             if mutant.kind == "c":
                 # All extensions depend on all of csrc; but only one is linked with what is compiled of it
-                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-                for library in libraries:
+                set_times(path, kept[path][1])
+                for library in products:
                     library.unlink()
             if mutant.kind != "python":
                 self.build()
             yield
         finally:
-            path.write_text(before, encoding="utf-8")
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-            for library, (content, when) in kept.items():
-                library.unlink(missing_ok=True)
-                library.write_bytes(content)
-                os.utime(library, ns=(when.st_atime_ns, when.st_mtime_ns))
+            for file, (content, when) in kept.items():
+                file.unlink(missing_ok=True)  # a library that a process still has open stays what it is there
+                file.write_bytes(content)
+                set_times(file, when)
 
-    def libraries(self, mutant: Mutant) -> list[Path]:
-        """The built extensions that a mutant changes."""
-        core = self.folder / "fastnn" / "_core"
-        if mutant.kind == "c":
-            return list(core.glob("kernels.*.so"))
-        return list(core.glob(f"{Path(mutant.file).stem}.*.so")) if mutant.kind == "cython" else []
+    def products(self, mutant: Mutant) -> list[Path]:
+        """What is built of the source: the extension in place, the one that setup.py copies there, Cython's C."""
+        if mutant.kind == "python":
+            return []
+        name = "kernels.*.so" if mutant.kind == "c" else f"{Path(mutant.file).stem}.*.so"
+        patterns = [f"fastnn/_core/{name}", f"build/lib*/fastnn/_core/{name}"]
+        if mutant.kind == "cython":
+            patterns.append(f"build/cython/{Path(mutant.file).with_suffix('.c')}")
+        return [path for pattern in patterns for path in self.folder.glob(pattern)]
+
+
+def set_times(path: Path, times: os.stat_result) -> None:
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def copy_changed(source: str, target: str) -> str:

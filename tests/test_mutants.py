@@ -1,5 +1,6 @@
 """The table of mutants fits the sources, and the program that applies them tells which are caught."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,37 @@ def test_mutants_are_caught_or_survive_and_leave_nothing(tree):
     assert mutants.check_tests(copy, [row()]) == []
     (tree / "tests" / "test_module.py").write_text("def test_it():\n    assert False\n")
     assert "do not pass" in mutants.check_tests(copy, [row()])[0]
+
+
+@pytest.mark.parametrize(
+    "source, products",
+    [
+        ("fastnn/_core/steps.pyx", ["fastnn/_core/steps.x.so", "build/lib.x/fastnn/_core/steps.x.so",
+                                    "build/cython/fastnn/_core/steps.c"]),
+        ("csrc/norms.h", ["fastnn/_core/kernels.x.so", "build/lib.x/fastnn/_core/kernels.x.so"]),
+    ],
+)  # fmt: skip
+def test_what_was_built_of_a_mutant_does_not_stay(source, products, tmp_path, monkeypatch):
+    """Not even where it would be newer than its source, and so be taken by the next build."""
+    for name in (source, *products):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a + b")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    built = []
+
+    def build(self):
+        built.append((tmp_path / source).read_text())
+        for name in products:
+            (tmp_path / name).write_text("that of the mutant")
+
+    monkeypatch.setattr(Copy, "build", build)
+    with Copy(tmp_path).changed(row(file=source, old="a + b", new="a - b")):
+        assert all((tmp_path / name).read_text() == "that of the mutant" for name in products)
+    assert built == ["a - b"]
+    for name in (source, *products):
+        path = tmp_path / name
+        assert (path.read_text(), path.stat().st_mtime) == ("a + b", 1_000_000_000)
 
 
 @pytest.mark.parametrize("verdicts, least, status", [("cc", 95, 0), ("cS", 50, 0), ("cS", 51, 1), ("cD", 0, 1)])
