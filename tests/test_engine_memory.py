@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from memory import grown, kept
+from memory import counts, grown, kept
 
 from fastnn import Sequential, callbacks, layers, optimizers
 
