@@ -5,6 +5,7 @@ What a step comes to is known from Optimizer.apply, which takes whatever it is g
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import DivergenceError, Sequential, callbacks, constraints, layers, optimizers, regularizers
@@ -386,7 +387,7 @@ def test_norms_whose_squares_are_infinite(constraint, axis):
 
 
 def test_an_estimator_says_so():
-    estimators = pytest.importorskip("fastnn.sklearn")
+    estimators = optional("fastnn.sklearn")
     x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20.0)
     with pytest.raises(ValueError, match="the step would make weights infinite"):
         estimators.MLPRegressor(solver="sgd", learning_rate_init=1e308, max_iter=3).fit(x, y)
