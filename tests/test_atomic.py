@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from optional import optional
 
 import fastnn
 from fastnn import _atomic, _command_line, callbacks, files, layers
@@ -29,7 +30,7 @@ def save_tensors(path):
 
 
 def save_onnx(path):
-    pytest.importorskip("onnx")
+    optional("onnx")
     model_of().to_onnx(path)
 
 
