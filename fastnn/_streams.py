@@ -161,7 +161,10 @@ class Stream:
     def _give(self, steps: int | None, order: Sequence[int] | None) -> Iterator[Batch]:
         goal = None if steps is None else self._given + steps
         while goal is None or self._given < goal:
-            assert self._pass is not None
+            if self._pass is None:
+                raise RuntimeError(
+                    f"{self.name}: restore_training_state was called while a batch was made; call it between two steps"
+                )
             try:
                 element = next(self._pass)
             except StopIteration:

@@ -414,7 +414,7 @@ class Sequential(Weights, Training, Exporting):
         found = {}
         for layer in flat:
             owner = None if layer._model is None else layer._model()
-            if owner is not None and owner is not self:
+            if owner is not None and owner is not self and owner.built:  # else it has popped its last layer
                 found[id(owner)] = owner
         return list(found.values())
 

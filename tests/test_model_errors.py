@@ -832,3 +832,33 @@ def test_another_training_state_changes_nothing(change):
     with pytest.raises(ValueError):
         model.restore_training_state({} if change is None else state | change)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_popped_layer_in_another_model_leaves_the_first_unbuilt():
+    model = Sequential([layers.Input((3,)), layers.Dense(2)])
+    layer = model.pop()
+    other = Sequential([layers.Input((3,)), layer])
+    assert other.built and not model.built
+    with pytest.raises(NotBuiltError):
+        model.output_shape
+    model.add(layers.Dense(4))
+    assert model.output_shape == (None, 4)
+
+
+def test_a_state_restored_while_a_batch_is_made():
+    model = network()
+    x, y = data()
+    model.fit(x, y, verbose=0)
+    state = model.training_state()
+
+    class Source(fastnn.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            model.restore_training_state(model.training_state() if index else state)
+            return x, y
+
+    with pytest.raises(RuntimeError, match="x: restore_training_state was called while a batch was made"):
+        model.fit(Source(), shuffle=False, verbose=0)
+    model.fit(x, y, verbose=0)
