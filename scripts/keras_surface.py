@@ -134,8 +134,8 @@ DIFFERENT = {
     ),
     "Sequential.evaluate": "metrics of one name stand once each in the list: Keras 3.15 repeats them",
     "Sequential.fit": (
-        "a loss that is not finite raises DivergenceError, and the model is as before that step; "
-        "NaN and infinities in the data are refused"
+        "a loss that is not finite, or a step that would make weights so, raises DivergenceError, and the model is as "
+        "before that step; NaN and infinities in the data are refused"
     ),
     "Sequential.input_shape": "begins with None also after fit: batches may have any size",
     "Sequential.output_shape": "as input_shape",

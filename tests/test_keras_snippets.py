@@ -11,7 +11,6 @@ import warnings
 
 import numpy as np
 import pytest
-from optional import optional
 from snippets.recording import Numbers
 
 import fastnn
@@ -54,22 +53,6 @@ def run(snippet, package):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return described(snippet(package))
-
-
-@pytest.fixture
-def keras_as_it_comes():
-    """Keras 3 in its own default precision, whatever other tests chose; float64 allowed where a layer asks for it."""
-    keras = optional("keras", minversion="3.0")
-    if keras.backend.backend() != "jax":
-        pytest.skip(f"Keras runs on {keras.backend.backend()} here, not on JAX")
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.utils.clear_session()  # or its automatic names would go on from where other tests left them
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-    keras.utils.set_random_seed(20260101)
-    yield keras
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
