@@ -44,11 +44,12 @@ $(STAMPS)/peers: requirements/light.txt
 $(STAMPS)/build: PIP += --no-compile
 
 # The package, built and installed. pip would hide how far it is. build/ keeps what need not be compiled again.
+# FASTNN_ISAS=native: kernels for this processor only, as the package is not for another (make wheel makes those).
 # $(CLEAN_BUILD): all but the extensions, as a module that is no longer there would otherwise be installed
 CLEAN_BUILD = rm -rf build/bdist* build/wheel; find build/lib* -type f ! -name '*.so' ! -name '*.pyd' -delete 2> /dev/null || true
 $(STAMPS)/package: $(SOURCES) $(STAMPS)/build
 	@$(CLEAN_BUILD)
-	@$(BIN)/python -c 'from setuptools import build_meta; \
+	@FASTNN_ISAS=$${FASTNN_ISAS-native} $(BIN)/python -c 'from setuptools import build_meta; \
 	    build_meta.build_wheel("build/wheel", {"--global-option": ["--quiet"]})'
 	$(PIP) --no-deps --force-reinstall build/wheel/*.whl
 	@touch $@

@@ -199,6 +199,24 @@ def test_only_what_needs_a_large_library_is_skipped(sources):
     assert {name.lower() for name in wanted} - installed <= LARGE
 
 
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="FASTNN_ISAS=native needs Linux's /proc/cpuinfo")
+def test_a_native_build_has_what_the_processor_has(sources):
+    """By Linux's list of features, where the library asks the processor itself."""
+    optional("Cython.Build")
+    optional("setuptools")
+    code = "import runpy; names = runpy.run_path('setup.py'); print(*names['wanted_isas'](names['isa_flags']()))"
+
+    def printed(value):
+        environment = {**os.environ, "FASTNN_ISAS": value}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, cwd=sources, capture_output=True, text=True, check=False)
+
+    native, every = (printed(value).stdout.split() for value in ("native", "all"))
+    assert native == fastnn.cpu_info()["available"] and set(native) <= set(every)
+    done = printed("avx2")
+    assert done.returncode and "FASTNN_ISAS: expected 'all' or 'native', got 'avx2'" in done.stderr
+
+
 def test_unknown_instruction_set_is_refused():
     code = "import fastnn"
     for isa, expected in (("avx1024", "this machine offers"), (fastnn.cpu_info()["available"][0].upper(), "")):
