@@ -72,8 +72,8 @@ def target_family() -> str:
 
 
 def wanted_isas(flags: dict[str, list[str]]) -> list[str]:
-    """The instruction sets to compile the kernels for. With FASTNN_ISAS=native, on Linux, those that this processor has:
-    that takes less time, and makes a package for this machine only."""
+    """The instruction sets to compile the kernels for. With FASTNN_ISAS=native, on Linux, those of this processor: that
+    takes less time, and makes a package for this machine only."""
     isas, told = flags[f"ISAS_{target_family()}"], Path("/proc/cpuinfo")
     if os.environ.get("FASTNN_ISAS", "all") == "all" or not told.exists():
         return isas
