@@ -136,7 +136,16 @@ const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
 DECLARE(base)
 DECLARE(avx2)
 DECLARE(avx512)
-static const fnn_api apis[] = {API(base, 0), API(avx2, 1), API(avx512, 1)};
+/* A build for one machine leaves out what that lacks: the last ones */
+static const fnn_api apis[] = {
+    API(base, 0),
+#ifdef FNN_HAVE_avx2
+    API(avx2, 1),
+#endif
+#ifdef FNN_HAVE_avx512
+    API(avx512, 1),
+#endif
+};
 
 /* The register states that the operating system saves (xgetbv): 6 for AVX's, 0xe6 for AVX-512's too */
 static unsigned saved_states(void)
@@ -147,8 +156,8 @@ static unsigned saved_states(void)
     return low;
 }
 
-/* How many of apis[] the machine can run */
-static int usable(void)
+/* How many of base, avx2 and avx512 the machine can run */
+static int runs(void)
 {
     enum { OSXSAVE = 1 << 27, FMA = 1 << 12, AVX2 = 1 << 5 };
     const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* f dq cd bw vl */
@@ -163,7 +172,7 @@ static int usable(void)
 #elif defined(FNN_HAVE_neon)
 DECLARE(neon)
 static const fnn_api apis[] = {API(neon, 1)};
-static int usable(void) { return 1; }
+static int runs(void) { return 1; }
 #else
 DECLARE(portable)
 #ifdef FP_FAST_FMA
@@ -171,8 +180,15 @@ static const fnn_api apis[] = {API(portable, 1)};
 #else
 static const fnn_api apis[] = {API(portable, 0)};
 #endif
-static int usable(void) { return 1; }
+static int runs(void) { return 1; }
 #endif
+
+/* How many of apis[] the machine can run */
+static int usable(void)
+{
+    const int built = (int)(sizeof apis / sizeof *apis), can = runs();
+    return can < built ? can : built;
+}
 
 const fnn_api *fnn_choose(const char *at_most)
 {
