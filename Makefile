@@ -103,7 +103,7 @@ bench: $(STAMPS)/package $(STAMPS)/bench $(if $(filter-out 0,$(PEERS)),$(STAMPS)
 docs: $(STAMPS)/package $(STAMPS)/docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2 MB, hardened
+wheel: $(STAMPS)/venv $(STAMPS)/wheel ## a wheel that other machines can install, into dist/; at most 2.5 MB, hardened
 	@rm -rf build/lib* build/bdist* dist
 	PIP_CONSTRAINT=requirements/build.txt $(BIN)/python -m build --outdir dist/raw
 	$(if $(filter Linux,$(shell uname -s)),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --strip -z 9 --wheel-dir dist dist/raw/*.whl,cp dist/raw/*.whl dist)

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 2_000_000
+MOST_BYTES = 2_500_000
 
 
 def readelf(option: str, library: Path) -> str:

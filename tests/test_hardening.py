@@ -75,7 +75,7 @@ def test_wheels_are_checked(check, sources, tmp_path):
         return subprocess.run([sys.executable, program, *wheels], check=False, capture_output=True, text=True)
 
     large = tmp_path / "large.so"
-    large.write_bytes(os.urandom(2_000_001))
+    large.write_bytes(os.urandom(2_500_001))
     bad = compiled(tmp_path, "bad", *GOOD, "-Wl,-rpath,/tmp", code=ARRAY)
     plain = compiled(tmp_path, "plain", *GOOD, "-U_FORTIFY_SOURCE", code=ARRAY)
     result = run(wheel("a-manylinux_2_28_x86_64.whl", bad))
@@ -84,7 +84,7 @@ def test_wheels_are_checked(check, sources, tmp_path):
     assert result.returncode == 1 and "without _FORTIFY_SOURCE" in result.stdout
     assert run(wheel("c-musllinux_1_2_x86_64.whl", plain)).returncode == 0
     result = run(wheel("d-macosx_11_0_arm64.whl", large))
-    assert result.returncode == 1 and "more than 2,000,000" in result.stdout
+    assert result.returncode == 1 and "more than 2,500,000" in result.stdout
     result = run(wheel("e-manylinux_2_28_x86_64.whl"))
     assert result.returncode == 1 and "no extension" in result.stdout
     assert run().returncode == 2
