@@ -377,3 +377,10 @@ def test_gradients_that_nobody_else_holds_stay():
     trash = [np.full((2, 2), np.nan, np.float32) for _ in range(50)]
     made.step(0.1)
     assert np.isfinite(made.variables[0]).all() and len(trash) == 50
+
+
+def test_a_number_is_no_batch():
+    """Its shape has no first entry that could be read."""
+    model, _, _ = compiled()
+    with pytest.raises(ValueError, match="x: expected C-contiguous samples"):
+        model._engine.start_tape(np.array(1, np.float32), True, 0)

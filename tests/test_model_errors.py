@@ -862,3 +862,9 @@ def test_a_state_restored_while_a_batch_is_made():
     with pytest.raises(RuntimeError, match="x: restore_training_state was called while a batch was made"):
         model.fit(Source(), shuffle=False, verbose=0)
     model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize("weights", [None, 5, "ab"])
+def test_weights_that_are_no_list(weights):
+    with pytest.raises((TypeError, ValueError), match="weights: expected"):
+        network().set_weights(weights)

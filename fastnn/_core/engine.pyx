@@ -545,8 +545,8 @@ cdef class Engine:
         that each of several threads' updates is whole.
         """
         cdef Tape tape = Tape.__new__(Tape)
-        cdef ptrdiff_t n = cnp.PyArray_DIM(x, 0)
         self.check_input(x)
+        cdef ptrdiff_t n = cnp.PyArray_DIM(x, 0)
         tape.engine = self
         tape.workspace = Workspace(self.training, max(1, n), 8 if self.wide else 4)
         self.begin(&tape.run, tape.workspace, True, n)

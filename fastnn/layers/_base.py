@@ -577,7 +577,7 @@ def sample_shape(shape: Any, name: str) -> Shape:
 
 def set_arrays(variables: Sequence[Variable], weights: Sequence[Any], owner: str) -> None:
     """Set variables from arrays of their shapes; all are checked before the first changes."""
-    weights = list(weights)
+    weights = list(_validate.items(weights, "weights", "arrays"))
     if len(weights) != len(variables):
         raise ValueError(f"weights: {owner} has {len(variables)} of them, got {len(weights)}")
     values = []
