@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn._core import norms
 from fastnn._core import random as core
 from fastnn.reference import random as plain
@@ -113,15 +114,23 @@ def test_noise_is_the_generators(n, dtype):
     np.testing.assert_allclose(noise(x, 0.7, 11, 12, 13), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_unaligned_and_within(dtype):
-    """Any address will do, and nothing beside the output is touched."""
-    raw = np.zeros(4000, np.uint8)
-    for shift in (1, 3):
-        x = np.ndarray(77, dtype, raw.data, shift)
-        x[:] = 1.5
+def test_any_element_may_be_the_first(dtype):
+    """Vectors need not start at a cache line, and nothing beside the output is touched."""
+    whole = np.full(77 + 40, 1.5, dtype)
+    for first in (1, 3, 20):
         room = np.full(77 + 40, -7.0, dtype)
-        norms.dropout(np.ascontiguousarray(x), 0.5, 1, 0, 0, room[20:97])
+        norms.dropout(whole[first : first + 77], 0.5, 1, 0, 0, room[20:97])
         assert (room[:20] == -7).all() and (room[97:] == -7).all() and set(room[20:97]) == {0, 3}
+
+
+def test_addresses_between_two_elements(dtype):
+    """The core refuses them, since C may not read a float there; a layer copies."""
+    x = np.ndarray((7, 11), dtype, np.zeros(4000, np.uint8).data, 1)
+    x[:] = 1.5
+    with pytest.raises(ValueError, match="x: expected elements that are aligned"):
+        norms.dropout(x.reshape(-1), 0.5, 1, 0, 0, np.empty(77, dtype))
+    y = fastnn.layers.Dropout(0.5, seed=1, dtype=dtype.name)(x, training=True)
+    assert set(np.ravel(y)) == {0, 3}
 
 
 def test_same_mask_on_every_instruction_set(on_each_isa):

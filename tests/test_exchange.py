@@ -293,9 +293,10 @@ ABSENT = {
     "step", "exponential", "squareplus", "sparse_plus", "sparse_sigmoid", "sparsemax",
     "relu_general", "relu_threshold", "identities", "dropout_shared", "flatten_numbers",
     "batch_norm_last", "layer_norm_first", "layer_norm_several", "layer_norm_rms_first", "prelu_shared",
-    "softmax_several", "residual", "residual_of_input", "residual_nothing", "residual_projection", "parallel",
-    "parallel_same", "concatenation", "nested", "embedding_beside", "rescaling", "rescaling_nothing",
-    "normalization", "normalization_first", "normalization_one", "normalization_inverted",
+    "softmax_several", "residual", "residual_of_input", "residual_of_batch_norm", "residual_of_relu",
+    "residual_of_dropout", "residual_nothing", "residual_projection", "parallel", "parallel_of_dropout",
+    "parallel_same", "concatenation", "nested", "embedding_beside", "rescaling", "rescaling_nothing", "normalization",
+    "normalization_first", "normalization_one", "normalization_inverted",
 }  # fmt: skip
 
 

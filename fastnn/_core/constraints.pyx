@@ -143,9 +143,11 @@ cdef Constraint constraint_of(tuple given, ptrdiff_t size) except *:
     if given is not None:
         kind, c.minimum, c.maximum, c.rate, c.outer, c.reduced, c.inner = given
         c.kind = NON_NEGATIVE if kind == "non_negative" else NORM
-        if (min(c.outer, c.reduced, c.inner) < 0 or max(c.outer, c.reduced, c.inner) > max(1, size)
+        if (min(c.outer, c.reduced, c.inner) < 0
                 or <object>c.outer * <object>c.reduced * <object>c.inner != size):
             raise ValueError("the constraint's extents are not those of the array")
+        if size == 0:
+            c.kind = FREE  # the other extents may be anything
     return c
 
 
