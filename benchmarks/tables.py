@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contestants import STEPS
+from contestants import SINGLE, STEPS
 
 QUESTIONS = {
     "epoch": "A step of an epoch",
@@ -41,7 +41,7 @@ def ratio(theirs: float, ours: float) -> str:
 
 def network(step: str) -> str:
     """A step and what it trains."""
-    widths, batch = STEPS[step]
+    widths, batch = (STEPS | SINGLE)[step]
     return f"{step}, {'-'.join(map(str, widths))}, batch {batch}"
 
 

@@ -2,12 +2,13 @@
 
     python benchmarks/training.py [--steps tiny small ...] [--rounds 7] [--json file] [--only fastnn JAX] [--threads 0]
 
-Every network is trained by Adam in float32 on the same arrays. "epoch" is what a library does at best when it is given
-many batches: fit for fastnn, Keras and scikit-learn, jit(lax.scan) over a shuffled epoch for JAX, a loop for NumPy,
-thinc and PyTorch (eager, fused Adam). "call" is one step on one batch from Python. Figures are microseconds a step,
-medians of rounds in turn; peers are shown at the better of one thread and all. --threads tells how many fastnn has, 0
-being its default. The floor is what the flops take at the peak of one core, which is measured in turn with the rest,
-and so is what all cores do at once: two of a virtual machine do at times no more than one.
+Every network is trained by Adam in float32 on the same arrays, but for "single": that is the digits one by one, by SGD
+with momentum. "epoch" is what a library does at best when it is given many batches: fit for fastnn, Keras and
+scikit-learn, jit(lax.scan) over a shuffled epoch for JAX, a loop for NumPy, thinc and PyTorch (eager, fused updates).
+"call" is one step on one batch from Python. Figures are microseconds a step, medians of rounds in turn; peers are shown
+at the better of one thread and all. --threads tells how many fastnn has, 0 being its default. The floor is what the
+flops take at the peak of one core, which is measured in turn with the rest, and so is what all cores do at once: two
+of a virtual machine do at times no more than one.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import os
 from typing import Any
 
 import measure
-from contestants import CONTESTANTS, STEPS, Work, race
+from contestants import CONTESTANTS, SINGLE, STEPS, Work, race
 
 ONE_CORE, ALL_CORES = "peak of one core", "peak of all cores"
 WHAT = ("epoch", "call", "row", "10000 rows")
@@ -32,7 +33,7 @@ def floor_of(work: Work, what: str, peak: float) -> float | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--steps", nargs="+", default=[*STEPS, *SINGLE], choices=[*STEPS, *SINGLE])
     parser.add_argument("--what", nargs="+", default=list(WHAT), choices=WHAT)
     parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--threads", nargs="+", type=int, default=[0])

@@ -91,13 +91,28 @@ static double smaller(double a, double b) { return a < b ? a : b; }
         (void)bounds_;                                                                                                 \
         PUT_SLOTS_##slots_ slots;                                                                                      \
         return change;                                                                                                 \
+    }                                                                                                                  \
+    static int name##_within(double g, const double *constants_of, int wide, double most, double largest,              \
+                             double *slot)                                                                             \
+    {                                                                                                                  \
+        double constant[constants_];                                                                                   \
+        int within = 1;                                                                                                \
+        for (int i = 0; i < constants_; i++) {                                                                         \
+            constant[i] = wide ? constants_of[i] : (double)(float)constants_of[i];                                     \
+            within &= fabs(constant[i]) <= most;                                                                       \
+        }                                                                                                              \
+        within &= name##_bound(g, constant, slot) <= largest;                                                          \
+        for (int i = 0; i < slots_; i++)                                                                               \
+            within &= slot[i] <= largest;                                                                              \
+        return within;                                                                                                 \
     }
 #include "optimizers.def"
 
 const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS] = {
 #define OPTIMIZER(name, slots_, slots, initial, hypers_, hypers, constants_, constants, values, remember_, bounds_,    \
                   text, ...)                                                                                           \
-    {#name, #slots, initial, #hypers, text, slots_, constants_, name##_remember, name##_constants, name##_bound},
+    {#name,      #slots,          initial,          #hypers,      text,         slots_,                                \
+     constants_, name##_remember, name##_constants, name##_bound, name##_within},
 #include "optimizers.def"
 };
 

@@ -273,6 +273,7 @@ extern const fnn_loss_row fnn_loss_rows[FNN_LOSSES];
    fnn_step_squares: the sum of h^2 before the clip, sum16 in double; g may be w.
    fnn_penalties: sums[0] = sum |w|, sums[1] = sum w^2, likewise.
    fnn_outer: out[rows, columns] = x[rows] dz[columns], with the bits of the matrix product that this is.
+   fnn_below_two: whether all |x| < 2; false where one is NaN.
    fnn_rough_squares: the sum of x^2 in the precision of x: not smaller than any square but for a rounding, infinite or NaN
    where an element is, or where the sum is too large for that precision.
    fnn_step_average: the average, and w = average if overwrite, by themselves.
@@ -301,6 +302,7 @@ typedef struct {
     double (*step_squares)(ptrdiff_t n, const real *w, const real *g, const real *accumulated, const fnn_step *s);     \
     void (*penalties)(ptrdiff_t n, const real *w, double *sums);                                                       \
     void (*outer)(ptrdiff_t rows, ptrdiff_t columns, const real *x, const real *dz, real *out);                        \
+    int (*below_two)(ptrdiff_t n, const real *x);                                                                      \
     double (*rough_squares)(ptrdiff_t n, const real *x);                                                               \
     void (*step_average)(ptrdiff_t n, real *w, real *average, const fnn_step *s);                                      \
     void (*non_negative)(ptrdiff_t n, real *w);                                                                        \
@@ -315,6 +317,7 @@ typedef struct {
 #define fnn_step_squares(n, w, g, accumulated, s) FNN_OF(w)->step_squares(n, w, g, accumulated, s)
 #define fnn_penalties(n, w, sums) FNN_OF(w)->penalties(n, w, sums)
 #define fnn_outer(rows, columns, x, dz, out) FNN_OF(x)->outer(rows, columns, x, dz, out)
+#define fnn_below_two(n, x) FNN_OF(x)->below_two(n, x)
 #define fnn_rough_squares(n, x) FNN_OF(x)->rough_squares(n, x)
 #define fnn_step_average(n, w, a, s) FNN_OF(w)->step_average(n, w, a, s)
 #define fnn_non_negative(n, w) FNN_OF(w)->non_negative(n, w)
@@ -326,13 +329,16 @@ typedef struct {
    update number t >= 1 begins with: `remember` brings the rule's memory up to date (a double that is 1 before the first
    update), and then `constants` computes the constants at learning rate lr. Hyperparameters are in the table's order.
    `bound` returns what bounds the change of a weight by the rule where no gradient exceeds g, and brings slot[.], which
-   bound the slots, up to date; not a number where nothing does. The constants must be as the weights' precision has them. */
+   bound the slots, up to date; not a number where nothing does. The constants must be as the weights' precision has them.
+   `within` takes them as they are, for weights in double if `wide`, and tells whether none of them exceeds `most`, and
+   neither the change nor a new bound of a slot `largest`. */
 typedef struct {
     const char *name, *slots, *initial, *hypers, *formula;
     int slot_count, constant_count;
     void (*remember)(int64_t t, const double *hypers, double *memory);
     void (*constants)(double lr, int64_t t, const double *hypers, const double *memory, double *constants);
     double (*bound)(double g, const double *constants, double *slot);
+    int (*within)(double g, const double *constants, int wide, double most, double largest, double *slot);
 } fnn_optimizer_row;
 extern const fnn_optimizer_row fnn_optimizer_rows[FNN_OPTIMIZERS];
 

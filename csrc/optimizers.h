@@ -135,14 +135,40 @@ static void optimizer_penalties(ptrdiff_t n, const real *w, double *sums)
     sums[1] = sum16_total(&squares);
 }
 
-/* The matrix product's chain from 0 on, of one link */
+/* The matrix product's chain from 0 on, of one link: -0 becomes 0 */
 static void optimizer_outer(ptrdiff_t rows, ptrdiff_t columns, const real *x, const real *dz, real *out)
 {
+    enum { VECTORS = 4 };
     for (ptrdiff_t i = 0; i < rows; i++, out += columns) {
         const vreal factor = v_set(x[i]);
-        FNN_VECTORS(j, columns)
-        v_store_n(out + j, v_fma(factor, v_load_n(dz + j, FNN_LEFT), v_zero()), FNN_LEFT);
+        ptrdiff_t j = 0;
+        for (; j + VECTORS * VL <= columns; j += VECTORS * VL)
+            FNN_UNROLL for (int v = 0; v < VECTORS; v++)
+                v_store(out + j + v * VL, v_fma(v_load(dz + j + v * VL), factor, v_zero()));
+        for (; j < columns; j += VL) {
+            const size_t left = (size_t)(columns - j < VL ? columns - j : VL);
+            v_store_n(out + j, v_fma(v_load_n(dz + j, left), factor, v_zero()), left);
+        }
     }
+}
+
+/* The highest bit of the exponent is that of numbers from 2 on, of infinities and of NaN */
+static int optimizer_below_two(ptrdiff_t n, const real *x)
+{
+    enum { VECTORS = 8 };
+    const vint two = v_bits(v_set(2));
+    vint bits = v_bits(v_zero());
+    ptrdiff_t i = 0;
+    for (; i + VECTORS * VL <= n; i += VECTORS * VL)
+        FNN_UNROLL for (int v = 0; v < VECTORS; v++)
+            bits = i_or(bits, v_bits(v_load(x + i + v * VL)));
+    for (; i + VL <= n; i += VL)
+        bits = i_or(bits, v_bits(v_load(x + i)));
+    if (i < n && n >= VL) /* some once more */
+        bits = i_or(bits, v_bits(v_load(x + n - VL)));
+    else if (i < n)
+        bits = i_or(bits, v_bits(v_load_tail(x, v_tail((size_t)n))));
+    return !m_any(v_ne(v_real(i_and(bits, two)), v_zero()));
 }
 
 /* Rounding up or down does not matter here, and every order of the elements will do. A sum only grows: it is not smaller
@@ -331,7 +357,8 @@ static void optimizer_scale_columns(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 
 #define FNN_OPTIMIZER_ENTRIES                                                                                          \
     .step_gradient = optimizer_gradient, .step_accumulate = optimizer_accumulate, .step_squares = optimizer_squares,   \
-    .penalties = optimizer_penalties, .outer = optimizer_outer, .rough_squares = optimizer_rough_squares, .step_average = optimizer_average,     \
+    .penalties = optimizer_penalties, .outer = optimizer_outer, .below_two = optimizer_below_two,                     \
+    .rough_squares = optimizer_rough_squares, .step_average = optimizer_average,     \
     .non_negative = optimizer_non_negative,                                                                            \
     .scale_piece = optimizer_scale, .column_squares = optimizer_column_squares,                                        \
     .scale_columns = optimizer_scale_columns,

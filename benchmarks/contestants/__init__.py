@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import measure
 
-from contestants.work import STEPS, Call, Work
+from contestants.work import SINGLE, STEPS, Call, Work
 
-__all__ = ["CONTESTANTS", "STEPS", "Call", "Work", "race"]
+__all__ = ["CONTESTANTS", "SINGLE", "STEPS", "Call", "Work", "race"]
 
 # who: the module that makes it, and how its threads are set: by a call, when it is made, or not at all
 CONTESTANTS = {
@@ -25,6 +25,7 @@ CONTESTANTS = {
     "Keras": ("with_keras", "none"),
     "ONNX Runtime": ("with_onnxruntime", "make"),
 }
+WITH_SGD = ("fastnn", "NumPy", "PyTorch", "JAX", "Keras")  # who trains the network of single samples, by SGD
 
 
 def set_threads(who: str, count: int) -> None:
@@ -61,7 +62,7 @@ def race(
     """
     every = os.cpu_count() or 1
     calls: dict[tuple[str, int], dict[str, Call]] = {}
-    for who in list(names):
+    for who in [name for name in names if work.by_adam or name in WITH_SGD]:
         how = CONTESTANTS[who][1]
         try:
             for threads in (1, every) if how == "make" else (0,):

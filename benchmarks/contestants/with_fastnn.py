@@ -1,7 +1,7 @@
 """fastnn itself, as a user has it: fit, train_on_batch, model(row) and predict."""
 
 import fastnn
-from contestants.work import Call, Work
+from contestants.work import MOMENTUM, RATE, Call, Work
 from fastnn import layers
 
 
@@ -10,7 +10,8 @@ def network(work: Work) -> fastnn.Sequential:
     stack = [layers.Dense(n, activation="relu") for n in work.widths[1:-1]]
     last = layers.Dense(work.widths[-1], activation=None if work.regression else "softmax")
     model = fastnn.Sequential([layers.Input((work.widths[0],)), *stack, last], seed=0)
-    model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+    optimizer = "adam" if work.by_adam else fastnn.optimizers.SGD(RATE, MOMENTUM)
+    model.compile(optimizer, "mse" if work.regression else "sparse_categorical_crossentropy")
     return model
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from contestants.work import Call, Work
+from contestants.work import MOMENTUM, RATE, Call, Work
 
 
 def make(work: Work) -> dict[str, Call]:
@@ -31,6 +31,9 @@ def make(work: Work) -> dict[str, Call]:
     def update(s: Any, x: Any, y: Any) -> Any:
         p, m, v, t = s
         g = jax.grad(cost)(p, x, y)
+        if not work.by_adam:
+            m = jax.tree.map(lambda a, b: MOMENTUM * a - RATE * b, m, g)
+            return jax.tree.map(jnp.add, p, m), m, v, t
         t = t + 1
         rate = 1e-3 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         m = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, m, g)

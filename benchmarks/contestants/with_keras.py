@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from contestants.work import Call, Work
+from contestants.work import MOMENTUM, RATE, Call, Work
 
 
 def make(work: Work) -> dict[str, Call]:
@@ -15,7 +15,8 @@ def make(work: Work) -> dict[str, Call]:
     stack = [keras.layers.Dense(n, activation="relu") for n in hidden]
     top = keras.layers.Dense(last, activation=None if work.regression else "softmax")
     model = keras.Sequential([keras.layers.Input((work.widths[0],)), *stack, top])
-    model.compile("adam", "mse" if work.regression else "sparse_categorical_crossentropy")
+    optimizer = "adam" if work.by_adam else keras.optimizers.SGD(RATE, MOMENTUM)
+    model.compile(optimizer, "mse" if work.regression else "sparse_categorical_crossentropy")
     x, y = work.one_batch()
     row, many = work.rows(1), work.rows(10_000)
     return {

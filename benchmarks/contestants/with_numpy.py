@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from contestants.work import Call, Work
+from contestants.work import MOMENTUM, RATE, Call, Work
 
 
 def make(work: Work) -> dict[str, Call]:
@@ -43,6 +43,13 @@ def make(work: Work) -> dict[str, Call]:
             if i:
                 np.matmul(d[i], w[i].T, out=d[i - 1])
                 d[i - 1] *= z[i - 1] > 0
+        if not work.by_adam:
+            for p, g, mi, c in zip(parameters, gradients, m, t2, strict=True):
+                mi *= f(MOMENTUM)
+                np.multiply(g, f(RATE), out=c)
+                mi -= c
+                p += mi
+            return
         count += 1
         rate = f(1e-3 * np.sqrt(1 - 0.999**count) / (1 - 0.9**count))
         for p, g, mi, vi, a, c in zip(parameters, gradients, m, v, t1, t2, strict=True):

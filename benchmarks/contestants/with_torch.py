@@ -1,8 +1,8 @@
-"""PyTorch: eager, with the fused Adam."""
+"""PyTorch: eager, with the fused Adam, or the fused SGD."""
 
 from typing import Any
 
-from contestants.work import Call, Work
+from contestants.work import MOMENTUM, RATE, Call, Work
 
 
 def make(work: Work) -> dict[str, Call]:
@@ -13,7 +13,9 @@ def make(work: Work) -> dict[str, Call]:
         parts += [torch.nn.ReLU()] * (i > 0) + [torch.nn.Linear(a, o)]
     net = torch.nn.Sequential(*parts)
     loss = torch.nn.MSELoss() if work.regression else torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters(), fused=True)
+    optimizer: Any = torch.optim.Adam(net.parameters(), fused=True)
+    if not work.by_adam:
+        optimizer = torch.optim.SGD(net.parameters(), RATE, MOMENTUM, fused=True)
     xs, ys = torch.from_numpy(work.x), torch.from_numpy(work.y)
 
     def step(x: Any, y: Any) -> None:

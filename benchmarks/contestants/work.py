@@ -1,4 +1,4 @@
-"""What is trained: the five networks, their data, and the flops of a step."""
+"""What is trained: the five networks and one by single samples, their data, and the flops of a step."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,7 +14,9 @@ STEPS = {  # widths of the layers, and the batch
     "medium": ((784, 512, 512, 10), 128),
     "large": ((1024, 2048, 2048, 1000), 512),
 }
-EPOCH_STEPS = {"tiny": 500, "small": 200, "digits": 40, "medium": 16, "large": 2}
+SINGLE = {"single": ((784, 128, 10), 1)}  # true stochastic gradient descent: SGD with momentum, one sample a step
+EPOCH_STEPS = {"tiny": 500, "small": 200, "digits": 40, "medium": 16, "large": 2, "single": 400}
+RATE, MOMENTUM = 1e-4, 0.9  # of SGD
 
 
 class Work:
@@ -22,6 +24,7 @@ class Work:
 
     def __init__(self, widths: Sequence[int], batch: int, steps: int, name: str = "") -> None:
         self.name, self.widths, self.batch, self.steps = name, tuple(widths), batch, steps
+        self.by_adam = name not in SINGLE
         rng = np.random.default_rng(0)
         self.n = batch * steps
         self.regression = widths[-1] == 1
@@ -36,8 +39,8 @@ class Work:
 
     @classmethod
     def step(cls, name: str) -> "Work":
-        """One of the five."""
-        return cls(*STEPS[name], EPOCH_STEPS[name], name)
+        """One of the five, or that of single samples."""
+        return cls(*(STEPS | SINGLE)[name], EPOCH_STEPS[name], name)
 
     def one_batch(self) -> tuple[np.ndarray, np.ndarray]:
         return self.x[: self.batch], self.y[: self.batch]

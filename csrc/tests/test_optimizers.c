@@ -187,9 +187,15 @@ static const double hypers[FNN_HYPERS] = {0.5, 0.75, 0.001953125, 1};
             for (ptrdiff_t i = 0; i < n; i++) {                                                                        \
                 const real was = x[i];                                                                                 \
                 x[i] = (real)NAN;                                                                                      \
+                CHECK(!fnn_below_two(n, x), "NaN at %td of %td", i, n);                                                \
                 CHECK(isnan(fnn_rough_squares(n, x)), "NaN at %td of %td", i, n);                                      \
                 x[i] = (real) - INFINITY;                                                                              \
                 CHECK(fnn_rough_squares(n, x) == INFINITY, "infinity at %td of %td", i, n);                            \
+                CHECK(!fnn_below_two(n, x), "infinity at %td of %td", i, n);                                           \
+                x[i] = (real) - 2;                                                                                     \
+                CHECK(!fnn_below_two(n, x), "2 at %td of %td", i, n);                                                  \
+                x[i] = sizeof(real) == 4 ? (real)0x1.fffffep0 : (real)0x1.fffffffffffffp0;                             \
+                CHECK(fnn_below_two(n, x), "less at %td of %td", i, n);                                                \
                 x[i] = (real) - 1e9;                                                                                   \
                 CHECK(fnn_rough_squares(n, x) >= 0.9999999e18, "1e9 at %td of %td", i, n);                             \
                 x[i] = was;                                                                                            \

@@ -6,9 +6,13 @@ from fastnn._core.activations cimport FNN_ACTIVATION_linear, differentiate, expe
 from fastnn._core.checks cimport expect_matrix, expect_vector
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
 from fastnn._core.product cimport Product, multiply
+from fastnn._core.updates cimport fnn_outer
 
 cnp.import_array()
 fnn = chosen_table()
+
+cdef enum:
+    OUTER = 1 << 20           # elements of a gradient of one sample that one thread computes, without blocks and tiles
 
 cdef float one_float = 1
 cdef double one_double = 1
@@ -42,10 +46,17 @@ cdef int dense_backward(ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, const real *x, co
     memory."""
     cdef Product p
     cdef int failed = 0
+    cdef real one = 1
     if activation != FNN_ACTIVATION_linear:
         differentiate(activation, B * O, zy, dy, dz, parameters, threads)
         dy = dz
     p.bias, p.activation, p.parameters, p.rows_at_home = NULL, FNN_ACTIVATION_linear, NULL, False
+    if B == 1 and not add and I * O <= OUTER:
+        if dw != NULL:
+            fnn_outer(I, O, x, dy, dw)
+        if dbias != NULL:
+            fnn_outer(1, O, &one, dy, dbias)
+        dw = dbias = NULL
     if dw != NULL:
         p.accumulate = add
         p.M, p.N, p.K = I, O, B

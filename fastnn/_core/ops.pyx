@@ -31,7 +31,7 @@ from fastnn._core.norms cimport (
 
 from fastnn._core.constraints cimport penalties
 
-from fastnn._core.updates cimport Factor, fnn_rough_squares
+from fastnn._core.updates cimport Factor, fnn_rough_squares, is_small
 
 fnn = chosen_table()
 
@@ -182,7 +182,7 @@ cdef int forward(Run *run, int first, int last, const real *tag) noexcept nogil:
 
 cdef void look(Run *run, ptrdiff_t n, const real *gradient) noexcept nogil:
     """See whether a gradient of weights, which may be absent, is too large for a step that nobody checks."""
-    if run.looks and gradient != NULL and not fnn_rough_squares(n, gradient) <= run.most * run.most:
+    if gradient != NULL and not is_small(n, gradient, run.most):
         run.large = True
 
 
@@ -191,7 +191,7 @@ cdef void look_at_product(Run *run, ptrdiff_t R, ptrdiff_t I, ptrdiff_t O, const
     """The same for dw = x^T dz and db. Of a large dw only the factors are read: no element exceeds |x| |dz|, and dw
     stays in the caches of the threads that wrote it."""
     cdef double squares
-    if not run.looks or dw == NULL and db == NULL:
+    if dw == NULL and db == NULL:
         return
     if dw != NULL and written and I * O <= LOOKED_THROUGH and I * O < R * (I + O):
         if db == dw + I * O:
@@ -207,33 +207,30 @@ cdef void look_at_product(Run *run, ptrdiff_t R, ptrdiff_t I, ptrdiff_t O, const
         run.large = True
 
 
-cdef Factor *factor_of(const Run *run, const Op *op) noexcept nogil:
-    """Where the factors of w's gradient go, if it is not to be written."""
-    cdef ptrdiff_t variable
-    if run.factors == NULL:
-        return NULL
-    variable = run.variables[op - run.ops]
-    return &run.factors[variable] if variable >= 0 else NULL
-
-
-cdef int dense_op_backward(Run *run, const Op *op, real *dy, real *dx, bint wanted, const real *tag) noexcept nogil:
-    cdef const real *x = value_of(run, op.input, tag)
+cdef inline int multiply_back(Run *run, const Op *op, real *dy, real *dw, real *dx, const real *tag) noexcept nogil:
+    """Backward of a dense op; dw and dx are NULL where they are not wanted."""
     cdef const real *kept = plane(run, op.kept, tag)
-    cdef real *dw = slopes(run, op.w, op.w_trains, tag)
-    cdef real *db = slopes(run, op.b, op.b_trains, tag)
-    cdef ptrdiff_t R = run.B * op.rows
-    cdef Factor *factor = factor_of(run, op)
-    if factor != NULL:
+    return dense_backward(run.B * op.rows, op.inputs, op.outputs, value_of(run, op.input, tag),
+                          weights(run, op.w, op.w_trains, tag),
+                          kept if kept != NULL else value_of(run, op.output, tag), dy, op.activation, op.parameters,
+                          run.adds, dy, dw, slopes(run, op.b, op.b_trains, tag), dx, op.adds_dx, run.threads)
+
+
+cdef int multiply_back_looking(Run *run, const Op *op, real *dy, real *dw, real *dx, const real *tag) noexcept nogil:
+    """The same in a step that looks at gradients. Where they need not be written their factors are kept: x before
+    backward goes on, and what becomes of dy."""
+    cdef const real *x = value_of(run, op.input, tag)
+    cdef Factor *factor = NULL
+    if run.factors != NULL and run.variables[op - run.ops] >= 0:
+        factor = &run.factors[run.variables[op - run.ops]]
         memcpy(factor.x, x, op.inputs * sizeof(real))
-    if dense_backward(R, op.inputs, op.outputs, x, weights(run, op.w, op.w_trains, tag),
-                      kept if kept != NULL else value_of(run, op.output, tag), dy, op.activation, op.parameters,
-                      run.adds, dy, dw if factor == NULL else NULL, db, dx if wanted else NULL, op.adds_dx,
-                      run.threads):
-        return NO_MEMORY
+    if multiply_back(run, op, dy, dw if factor == NULL else NULL, dx, tag):
+        return -1
     if factor != NULL:
         memcpy(factor.dz, dy, op.outputs * sizeof(real))
-    look_at_product(run, R, op.inputs, op.outputs, x, dy, dw, db, factor == NULL)
-    return DONE
+    look_at_product(run, run.B * op.rows, op.inputs, op.outputs, x, dy, dw, slopes(run, op.b, op.b_trains, tag),
+                    factor == NULL)
+    return 0
 
 
 cdef void unembed(const Op *op, ptrdiff_t R, const real *x, const real *dy, bint add, real *dw) noexcept nogil:
@@ -335,8 +332,15 @@ cdef int backward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
     cdef real *target
     cdef ptrdiff_t n = run.B * run.buffers[op.input].size
     cdef bint wanted = op.wants_dx or run.wants_input
+    cdef real *dw
+    cdef int failed
     if op.kind == DENSE:
-        return dense_op_backward(run, op, dy, dx, wanted, tag)
+        dw = slopes(run, op.w, op.w_trains, tag)
+        if run.looks:
+            failed = multiply_back_looking(run, op, dy, dw, dx if wanted else NULL, tag)
+        else:
+            failed = multiply_back(run, op, dy, dw, dx if wanted else NULL, tag)
+        return NO_MEMORY if failed else DONE
     if op.kind == ADD and wanted:  # the other one's gradient too
         target = gradient_of(run, op.other, tag)
         if op.adds_other:
@@ -349,6 +353,8 @@ cdef int backward_op(Run *run, const Op *op, const real *tag) noexcept nogil:
         target = plane(run, op.temporary, tag)
         backward_plain(run, op, dy, target, tag)
         fnn_add(n, dx, target, dx)
+    if not run.looks:
+        return DONE
     if op.kind == EMBED:  # a row's gradient is a sum of rows of dy
         look_at_product(run, run.B * op.rows, 0, op.outputs, <const real *>NULL, dy, <real *>NULL,
                         slopes(run, op.w, op.w_trains, tag), False)

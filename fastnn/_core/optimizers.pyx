@@ -18,7 +18,7 @@ from fastnn._core.updates cimport (
     FNN_OPTIMIZERS,
     GRADIENTS,
     TRUSTED,
-    UNKNOWN,
+    UNMEASURED,
     Check,
     Piece,
     Plan,
@@ -31,6 +31,7 @@ from fastnn._core.updates cimport (
     fnn_rule,
     optimizer_rows,
     run,
+    set_limits,
     step,
 )
 
@@ -71,6 +72,7 @@ cdef class Updater:
         self.exclusive = Exclusive("an optimizer")
         self.plan.rule = rule
         self.plan.wide = bool(variables) and self.dtype.itemsize == 8
+        set_limits(&self.plan)
         self.plan.memory = 1
         self.plan.loss_scale = 1
         self.plan.accumulation_steps = 1
@@ -270,7 +272,7 @@ cdef class Updater:
         self.need_rule()
         self.exclusive.start("apply", TRAINING)
         with nogil:
-            failed = step(&self.plan, lr, 1, UNKNOWN if checked else TRUSTED, NULL, get_threads())
+            failed = step(&self.plan, lr, 1, UNMEASURED if checked else TRUSTED, NULL, get_threads())
         release(&self.exclusive.hold)
         return (self.plan.bad, self.plan.bad_part) if failed else None
 
@@ -302,7 +304,7 @@ cdef class Updater:
         for i in range(self.plan.segment_count):
             if out[i] is not None:
                 places[i] = cnp.PyArray_DATA(<cnp.ndarray>out[i])
-        updates = begin(&work, &self.plan, lr)
+        updates = begin(&work, &self.plan, lr, get_threads())
         work.step.decay = 0
         with nogil:
             if updates:
@@ -348,7 +350,7 @@ cdef class Updater:
     def finish(self, bint average, double lr):
         """What ends a step: the averages, if they are still to do, the constraints, and the count."""
         cdef Work work
-        begin(&work, &self.plan, lr)
+        begin(&work, &self.plan, lr, get_threads())
         with nogil:
             if average and self.plan.average != NULL:
                 run(&work, AVERAGE)

@@ -23,12 +23,22 @@ from fastnn._core.ops cimport (
     gradient_of,
     value_of,
 )
-from fastnn._core.updates cimport LARGE, SMALL, UNKNOWN, Plan, Segment, most_gradient, step
+from fastnn._core.updates cimport (
+    LARGE,
+    SMALL,
+    UNKNOWN,
+    Evidence,
+    Plan,
+    Segment,
+    most_gradient,
+    step,
+)
 
 fnn = chosen_table()
 
 cdef enum:
     PIECE_BYTES = 16 << 10        # of a batch that is gathered ahead
+    LOOKED_THROUGH = 1024         # elements of all gradients that one look at the end takes in
 
 
 cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
@@ -39,9 +49,9 @@ cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     job.run.B = rows
     job.run.threads = 1 if rows == 1 and job.alone else job.threads
     job.run.penalizes, job.run.penalty = True, 0
-    job.run.large, job.run.factors, job.bad = False, NULL, -1
-    if job.plan != NULL:
-        job.run.most = most_gradient(job.plan)
+    job.run.factors, job.bad = NULL, -1
+    if job.plan != NULL and job.run.gradients != NULL:
+        look_or_not(job)
     job.truth, job.weights = NULL, NULL
     if lies_ready(&job.x, job.order) and not job.copies:
         job.run.x = job.x.data + begin * job.x.stride
@@ -66,6 +76,14 @@ cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     return DONE
 
 
+cdef void look_or_not(Job *job) noexcept nogil:
+    """Whether backward looks how large gradients are, op by op, while they are in the cache; or the step, at all of
+    them, which are few or partly made in Python."""
+    job.run.large = False
+    job.run.looks = not job.unknown and job.plan.element_count > LOOKED_THROUGH
+    job.run.most = most_gradient(job.plan)
+
+
 cdef void weigh(Job *job) noexcept nogil:
     """Find what the penalties count in the batch at hand"""
     job.weight = job.run.B
@@ -84,7 +102,7 @@ cdef void penalise(Job *job) noexcept nogil:
     cdef double sums[2]
     cdef double total = 0
     job.penalty = 0
-    if plan == NULL:
+    if plan == NULL or plan.penalised == 0:
         return
     for i in range(plan.segment_count):
         s = &plan.segments[i]
@@ -190,8 +208,8 @@ cdef int look(Job *job, bint with_gradient, const real *tag) noexcept nogil:
 cdef int settle(Job *job, const real *tag) noexcept nogil:
     """The commit: the only part of a step that changes the model"""
     cdef Plan *plan = job.plan
-    if plan != NULL and step(plan, job.lr, job.share, UNKNOWN if job.unknown else LARGE if job.run.large else SMALL,
-                             job.run.factors, job.run.threads) < 0:
+    cdef Evidence evidence = UNKNOWN if not job.run.looks else LARGE if job.run.large else SMALL
+    if plan != NULL and step(plan, job.lr, job.share, evidence, job.run.factors, job.run.threads) < 0:
         job.bad, job.bad_part = plan.bad, plan.bad_part
         discount(job)
         return NOT_STABLE
@@ -259,7 +277,7 @@ cdef int one_batch(Job *job, ptrdiff_t begin, ptrdiff_t next, bint learns, const
         return status
     if job.weight == 0:
         return DONE
-    if learns and next >= 0 and job.run.B == 1 and writes_no_gradients(job):
+    if learns and next >= 0 and job.run.B == 1 and job.run.looks and writes_no_gradients(job):
         job.run.factors = job.factors
     if not learns or next < 0 or job.places[1] == NULL:
         status = there_and_back(job, 0, learns, tag)

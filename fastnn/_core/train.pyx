@@ -355,12 +355,12 @@ cdef class Trainer:
         self.engine.begin(&job.run, self.workspace, True, 0)
         job.run.training, job.run.forwards = training, forwards
         job.run.gradients = cnp.PyArray_DATA(self.engine.gradients) if training else NULL
-        job.run.looks, job.run.variables = training and job.plan != NULL, self.variables
+        job.run.looks, job.run.variables = False, self.variables
         if job.plan != NULL:
             for i in range(3):
                 if job.plan.slot[i] != NULL:
                     bytes += job.plan.element_count * (8 if self.engine.wide else 4)
-        job.alone, job.threads = bytes <= core_cache(), job.run.threads
+        job.alone, job.threads = bytes <= 2 * core_cache(), job.run.threads
         if self.engine.wide:
             job.places[0] = value_of(&job.run, 0, <const double *>NULL)
         else:

@@ -23,12 +23,14 @@ cdef extern from "fnn.h" nogil:
         const char *initial
         const char *hypers
         const char *formula
-        int slot_count, constant_count
+        int slot_count
         void (*remember)(int64_t t, const double *hypers, double *memory) noexcept nogil
         void (*constants)(
             double lr, int64_t t, const double *hypers, const double *memory, double *constants
         ) noexcept nogil
-        double (*bound)(double g, const double *constants, double *slot) noexcept nogil
+        int (*within)(
+            double g, const double *constants, int wide, double most, double largest, double *slot
+        ) noexcept nogil
 
     const fnn_optimizer_row *optimizer_rows "fnn->optimizer_rows"
 
@@ -48,6 +50,7 @@ cdef extern from "fnn.h" nogil:
     ) noexcept
     void fnn_penalties(ptrdiff_t n, const void *w, double *sums) noexcept
     void fnn_outer(ptrdiff_t rows, ptrdiff_t columns, const void *x, const void *dz, void *out) noexcept
+    bint fnn_below_two(ptrdiff_t n, const void *x) noexcept
     double fnn_rough_squares(ptrdiff_t n, const void *x) noexcept
     void fnn_step_average(ptrdiff_t n, void *w, void *average, const fnn_step *s) noexcept
     void fnn_non_negative(ptrdiff_t n, void *w) noexcept
@@ -118,6 +121,7 @@ cdef struct Plan:
     void *average
     double hypers[4]
     double memory              # the rule's own
+    double largest, most       # of the plan's precision: of a change, of a gradient (updates.pyx)
     double weight_decay, clip_value, clip_norm, global_clip_norm, ema_momentum, loss_scale   # 0 for none; loss_scale 1
     int64_t ema_overwrite_frequency, accumulation_steps                                      # 0 for never; 1
     int64_t iterations         # calls of step so far
@@ -137,10 +141,18 @@ cdef enum Evidence:
     TRUSTED                    # whatever comes of them is wanted
     SMALL                      # none is larger than most_gradient
     LARGE                      # one may be
-    UNKNOWN                    # nothing
+    UNKNOWN                    # nothing: they are looked through
+    UNMEASURED                 # nothing, and neither the sizes of penalties
 
 # Gradients up to there, as they come from the loss, change weights of any size by less than makes them infinite
-cdef double most_gradient(const Plan *plan) noexcept nogil
+cdef inline double most_gradient(const Plan *plan) noexcept nogil:
+    return plan.most * min(1.0, plan.loss_scale)
+
+cdef void set_limits(Plan *plan) noexcept nogil
+
+# Whether some gradients are not larger than that
+cdef inline bint is_small(ptrdiff_t n, const real *gradient, double most) noexcept nogil:
+    return fnn_below_two(n, gradient) and most >= 2 or fnn_rough_squares(n, gradient) <= most * most
 
 # One whole step at learning rate lr: clip, decay, rule, average, constraints, iterations + 1. No allocation. The
 # penalties' gradients count `share`. factors has a place for each segment, or is NULL. Returns -1, and nothing has
@@ -170,7 +182,7 @@ cdef struct Work:
     double constants[6]
     void **out              # GRADIENTS: where to
 
-cdef int begin(Work *work, Plan *plan, double lr) noexcept nogil
+cdef int begin(Work *work, Plan *plan, double lr, int threads) noexcept nogil
 cdef void begin_update(Work *work, double lr) noexcept nogil
 cdef void run(Work *work, Phase phase) noexcept nogil
 cdef void finish(Plan *plan) noexcept nogil

@@ -8,12 +8,12 @@ is where gradients and slots are within bounds that the rules state (optimizers.
 rehearsed on copies, a few elements at a time, and taken only if nothing becomes infinite or NaN.
 """
 
-from libc.math cimport INFINITY, NAN, fabs, isfinite, sqrt
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastnn._core.constraints cimport constrain, penalties
-from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
+from fastnn._core.kernels cimport chosen_table, fnn, parallel, real
 
 fnn = chosen_table()
 
@@ -34,25 +34,31 @@ cdef real *at(const void *arena, ptrdiff_t index, const real *kind) noexcept nog
 
 # ------------------------------------------------------------------------------------------------- is everything small?
 
-cdef double most_gradient(const Plan *plan) noexcept nogil:
-    cdef double most = DOUBLE_MOST_GRADIENT if plan.wide else FLOAT_MOST_GRADIENT
-    return most * min(1.0, plan.loss_scale)
+cdef void set_limits(Plan *plan) noexcept nogil:
+    plan.largest, plan.most = FLOAT_LARGEST, FLOAT_MOST_GRADIENT
+    if plan.wide:
+        plan.largest, plan.most = DOUBLE_LARGEST, DOUBLE_MOST_GRADIENT
 
 
 cdef bint are_small(const Plan *plan) noexcept nogil:
     """Whether no gradient is larger than most_gradient."""
-    cdef double squares = 0
-    cdef ptrdiff_t i
+    cdef double most = most_gradient(plan)
+    cdef const Piece *piece
     cdef const Segment *s
-    for i in range(plan.segment_count):
-        s = &plan.segments[i]
+    cdef ptrdiff_t i
+    cdef bint small
+    for i in range(plan.piece_count):
+        piece = &plan.pieces[i]
+        s = &plan.segments[piece.segment]
         if s.g == NULL:
             continue
         if plan.wide:
-            squares += fnn_rough_squares(s.size, <const double *>s.g)
+            small = is_small(piece.size, <const double *>s.g + piece.start, most)
         else:
-            squares += fnn_rough_squares(s.size, <const float *>s.g)
-    return squares <= most_gradient(plan) ** 2
+            small = is_small(piece.size, <const float *>s.g + piece.start, most)
+        if not small:
+            return False
+    return True
 
 
 cdef void measure_penalties(Plan *plan) noexcept nogil:
@@ -84,37 +90,25 @@ cdef double largest_penalty(const Work *work) noexcept nogil:
 
 
 cdef bint stays_small(Work *work) noexcept nogil:
-    """Whether a step by gradients that are small leaves everything finite; and if so, the new bounds."""
+    """Whether a step by gradients that are small leaves everything finite; brings the bounds up to date. They are of no
+    use where it does not: a rehearsal finds others."""
     cdef Plan *plan = work.plan
-    cdef double largest = DOUBLE_LARGEST if plan.wide else FLOAT_LARGEST
-    cdef double most = DOUBLE_MOST_GRADIENT if plan.wide else FLOAT_MOST_GRADIENT
-    cdef double constants[6]
-    cdef double g = most, growth
-    cdef Bounds bounds = plan.bounds
-    cdef int i
+    cdef double g = plan.most
     if not plan.measured or not 0 <= work.step.decay <= 1:
         return False
     if plan.penalised:
         g += largest_penalty(work)
-    bounds.accumulated += g
-    if work.updates:
-        if plan.accumulated != NULL:
-            g = bounds.accumulated / work.step.steps
-        bounds.accumulated = 0
-        for i in range(optimizer_rows[plan.rule].constant_count):
-            constants[i] = work.constants[i] if plan.wide else <double>(<float>work.constants[i])
-            if not fabs(constants[i]) <= most:
-                return False
-        growth = optimizer_rows[plan.rule].bound(g, constants, bounds.slot)
-        if not growth <= largest:
+    if plan.accumulated != NULL:
+        plan.bounds.accumulated += g
+        if not plan.bounds.accumulated <= plan.largest:
             return False
-        for i in range(optimizer_rows[plan.rule].slot_count):
-            if not bounds.slot[i] <= largest:
-                return False
-    if not (g <= 4 * most and bounds.accumulated <= largest):
+        if work.updates:
+            g, plan.bounds.accumulated = plan.bounds.accumulated / work.step.steps, 0
+    if not g <= 4 * plan.most:
         return False
-    plan.bounds = bounds
-    return True
+    return not work.updates or optimizer_rows[plan.rule].within(
+        g, work.constants, plan.wide, plan.most, plan.largest, plan.bounds.slot
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ rehearsal
@@ -212,8 +206,8 @@ cdef bint stays_finite(Work *work) noexcept nogil:
 
 # ------------------------------------------------------------------------------------------------------------ the step
 
-cdef void change(const Work *work, ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,
-                 real *average, const fnn_step *s) noexcept nogil:
+cdef inline void change(const Work *work, ptrdiff_t n, real *w, const real *g, real *const *slot, real *accumulated,
+                        real *average, const fnn_step *s) noexcept nogil:
     """The rule, and what a step has besides where it has any."""
     if (accumulated == NULL and average == NULL and s.decay == 0 and s.l1 == 0 and s.l2 == 0 and s.unscale == 1
             and s.scale == 1 and s.clip == 0):
@@ -222,8 +216,8 @@ cdef void change(const Work *work, ptrdiff_t n, real *w, const real *g, real *co
         fnn_step_rule(work.plan.rule, n, w, g, slot, accumulated, average, work.constants, s)
 
 
-cdef void take(Work *work, ptrdiff_t index, const Segment *segment, ptrdiff_t start, ptrdiff_t size, const real *g,
-               const fnn_step *s) noexcept nogil:
+cdef inline void take(Work *work, ptrdiff_t index, const Segment *segment, ptrdiff_t start, ptrdiff_t size,
+                      const real *g, const fnn_step *s) noexcept nogil:
     """Update, accumulate or rehearse elements start .. start + size of a variable, whose gradients are g[size]."""
     cdef Plan *plan = work.plan
     cdef ptrdiff_t place = segment.offset + start
@@ -352,13 +346,13 @@ cdef void find_scales(Work *work) noexcept nogil:
         plan.segments[i].scale = scale
 
 
-cdef int begin(Work *work, Plan *plan, double lr) noexcept nogil:
+cdef int begin(Work *work, Plan *plan, double lr, int threads) noexcept nogil:
     """Fill in what the step's tasks share. True when this step updates, false when it only accumulates a gradient."""
     cdef int64_t updates = plan.iterations // plan.accumulation_steps
     work.plan = plan
     work.pieces, work.piece_count = plan.pieces, plan.piece_count
     work.factors = NULL
-    work.threads = get_threads()
+    work.threads = threads
     work.out = NULL
     work.share = 1
     work.step.unscale = 1 / plan.loss_scale
@@ -396,14 +390,15 @@ cdef int step(Plan *plan, double lr, double share, Evidence evidence, const Fact
               int threads) noexcept nogil:
     cdef Work work
     cdef double memory = plan.memory
-    begin(&work, plan, lr)
-    work.share, work.threads = share, threads
+    begin(&work, plan, lr, threads)
+    work.share = share
     if factors != NULL:
         work.factors, work.pieces, work.piece_count = factors, plan.apart, plan.apart_count
     if work.updates:
         begin_update(&work, lr)
-    if evidence == UNKNOWN:
+    if evidence == UNMEASURED:
         measure_penalties(plan)
+    if evidence >= UNKNOWN:
         evidence = SMALL if are_small(plan) else LARGE
     if evidence == TRUSTED:
         plan.measured = False

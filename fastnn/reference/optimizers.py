@@ -199,7 +199,8 @@ class RMSprop(Optimizer):
         s["velocity"] = self.rho * s["velocity"] + (1.0 - self.rho) * g * g
         s["average_gradient"] = self.rho * s["average_gradient"] + (1.0 - self.rho) * g
         variance = s["velocity"] - (s["average_gradient"] * s["average_gradient"] if self.centered else 0.0)
-        step = div(lr * g, sqrt(variance + self.epsilon))
+        shifted = variance + self.epsilon
+        step = div(lr * g, sqrt(self.epsilon if shifted <= 0 else shifted))  # rounding can make a variance negative
         if not self.momentum:
             return w - step
         s["momentum"] = self.momentum * s["momentum"] + step
