@@ -235,6 +235,7 @@ class Plan:
             "ignored": getattr(self.loss, "ignore_class", None),
             "weight": self.weight,
             "quick": checks in (TableLoss._check, losses.BinaryCrossentropy._check)
+            and all(map(_is_ours, self.all_metrics))
             and (samples.shape[1:], samples.d) == (output[:-1], output[-1]),
             "in_unit": isinstance(self.loss, losses.BinaryCrossentropy),
         }, fused

@@ -179,13 +179,13 @@ class Training(Evaluating):
         >>> bool(model.train_on_batch(x, y, return_dict=True)["loss"] < first["loss"])
         True
         """
-        return_dict = _validate.flag(return_dict, "return_dict")
-        if sample_weight is None and class_weight is None and self._quick_step(x, y):
-            plan = self._need_compiled()
-            if not plan.metrics and not return_dict:
-                return plan.trainer().loss
-            logs = plan.logs()
-            return returned(logs, return_dict)
+        if return_dict is not False:
+            return_dict = _validate.flag(return_dict, "return_dict")
+        if sample_weight is None and class_weight is None:
+            loss = self._quick_step(x, y)
+            if loss is not None:
+                plan = self._need_compiled()
+                return returned(plan.logs(), return_dict) if plan.metrics or return_dict else loss
         with self._exclusive.training("train_on_batch"):
             batches = self._one_batch(x, y, sample_weight, class_weight)
             plan = self._need_compiled()
@@ -199,23 +199,22 @@ class Training(Evaluating):
             logs = plan.logs()
         return returned(logs, return_dict)
 
-    def _quick_step(self, x: Any, y: Any) -> bool:
-        """A step that needs no preparation, because one of its like came before; False, and nothing done, otherwise."""
-        plan, optimizer = self._plan, self.optimizer
-        if plan is None or plan.trainers[0] is None or optimizer._stale or type(optimizer._learning_rate) is not float:
-            return False
-        with self._exclusive.training("train_on_batch"):
-            trainer = plan.trainers[0]
-            if trainer is None or plan is not self._plan or optimizer is not self._optimizer:  # changed meanwhile
-                return False
-            try:
-                plan.bind_gradients(self)
-                plan.reset()
-                done: bool = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards)
-                self._forwards += done
-            except NotFinite:
-                raise self._diverged(trainer, 0, 0, optimizer._steps) from None
-            return done
+    def _quick_step(self, x: Any, y: Any) -> float | None:
+        """The loss of a step that needs no preparation, because one of its like came before; None, and nothing done,
+        where there is none, or where something is wrong, which the usual way tells."""
+        uses, plan, optimizer = self._exclusive.uses, self._plan, self._optimizer
+        if plan is None or optimizer._stale or type(optimizer._learning_rate) is not float:
+            return None
+        trainer = plan.trainers[0]
+        if trainer is None:
+            return None
+        try:
+            loss: float | None = trainer.quick_step(x, y, optimizer._learning_rate, self._forwards, uses)
+        except NotFinite:
+            return None
+        if loss is not None:
+            self._forwards += 1
+        return loss
 
     def gradients(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False

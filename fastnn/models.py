@@ -525,7 +525,7 @@ class Sequential(Weights, Training, Exporting):
         the batch's statistics and updates its moving ones. No weights are learned.
         """
         engine = self._engine
-        if engine is not None and training is False and not self._exclusive.trained_elsewhere:
+        if engine is not None and training is False:
             y = engine.call(x)
             if y is not NotImplemented:
                 return y  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """The compiled core checks what it is given before it reads or writes: no call reaches outside an array."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -286,6 +287,46 @@ def test_a_trainer_before_it_is_bound():
     ):  # fmt: skip
         with pytest.raises((IndexError, RuntimeError)):
             call()
+
+
+def test_a_quick_step_is_not_taken_of_a_model_that_was_used_since():
+    model, x, y = compiled()
+    model.train_on_batch(x, y)
+    trainer, uses, before = trainer_of(model), model._exclusive.uses, model.get_weights()
+    with model._exclusive.evaluating("evaluate"):
+        assert trainer.quick_step(x, y, 0.1, 0, model._exclusive.uses) is None
+    model.summary(print_fn=str)
+    assert trainer.quick_step(x, y, 0.1, 0, uses) is None
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    expected = np.mean((model.predict(x, verbose=0) - y) ** 2)
+    assert trainer.quick_step(x, y, 0.1, 0, model._exclusive.uses) == pytest.approx(expected, rel=1e-5)
+    assert not np.array_equal(model.get_weights()[0], before[0])
+
+
+def test_quick_steps_in_one_thread_while_another_changes_the_model():
+    """Each is either a step on the model as it then is, or an error that says that the model is in use."""
+    model, x, y = compiled()
+    steps, changes, errors = [], [], []
+
+    def train():
+        for _ in range(1000):
+            try:
+                steps.append(model.train_on_batch(x, y))
+            except RuntimeError as error:
+                errors.append(error)
+            time.sleep(0.0001)  # the other gets its turn
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while thread.is_alive():
+        try:
+            changes.append(model.compile("adam" if len(changes) % 2 else "sgd", "mse"))
+        except RuntimeError as error:
+            errors.append(error)
+    thread.join()
+    assert steps and changes
+    assert all("another thread" in str(error) for error in errors)
+    assert np.isfinite(steps).all() and np.isfinite(model.evaluate(x, y, verbose=0))
 
 
 def reals(*shape):

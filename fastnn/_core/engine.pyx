@@ -431,9 +431,10 @@ cdef class Engine:
         return max(LARGE_CHUNK if large else LEAST_CHUNK, min(1024, rows)) // ROUNDED * ROUNDED
 
     def call(self, x):
-        """y for a batch x that is C-contiguous, of the engine's precision and shape; NotImplemented for any other."""
+        """y for a batch x that is C-contiguous, of the engine's precision and shape; NotImplemented for any other, and
+        while another thread trains the model."""
         cdef cnp.ndarray array, result
-        if type(x) is not cnp.ndarray:
+        if type(x) is not cnp.ndarray or self.exclusive.is_trained_elsewhere():
             return NotImplemented
         array = x
         if not self.takes(array, self.input_axes, self.input_dims):
@@ -587,7 +588,7 @@ cdef class Tape:
         dy = dy.astype(target.dtype, copy=False)  # this may run Python code, which may use the tape: look only then
         if self.spent:
             raise RuntimeError("backward: this tape was gone back already; make another by model.forward(x)")
-        if engine.exclusive.stepping or engine.exclusive.trained_elsewhere:
+        if engine.exclusive.stepping or engine.exclusive.is_trained_elsewhere():
             raise RuntimeError("backward: a training step of this model is running, and both would write to `grads`")
         self.spent = True
         target[...] = dy

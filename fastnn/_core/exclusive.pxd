@@ -22,6 +22,10 @@ cdef class Exclusive:
     cdef bint laid_out            # its layout is being changed, under the lock of all layouts
     cdef Hold step                # of the thread in which Python code runs within a step
     cdef readonly str name, what
+    cdef readonly uint64_t uses   # claims and layouts so far: what was read since the same count is still so
+
+    # Whether another thread trains the model
+    cdef bint is_trained_elsewhere(self) noexcept
 
     # Claim without waiting for a change of another thread; `release(&hold)` ends it
     cdef int start(self, str what, Kind kind) except -1

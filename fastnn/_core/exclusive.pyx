@@ -63,7 +63,10 @@ cdef class Exclusive:
     @property
     def trained_elsewhere(self) -> bool:
         """Whether another thread trains the model."""
-        return self.kind == TRAINING and is_held(&self.hold) and not is_held_here(&self.hold)
+        return self.is_trained_elsewhere()
+
+    cdef bint is_trained_elsewhere(self) noexcept:
+        return self.hold.taken and self.kind == TRAINING and is_held(&self.hold) and not is_held_here(&self.hold)
 
     @property
     def stepping(self) -> bool:
@@ -93,6 +96,7 @@ cdef class Exclusive:
             self.refuse(what)
         take(&self.hold)
         self.what, self.kind = what, kind
+        self.uses += 1
         return 0
 
     cdef int refuse(self, str what) except -1:
@@ -179,6 +183,7 @@ cdef class LayoutClaim:
                 "initializer; call it after that"
             )
         self.taken = self.exclusive.laid_out = True
+        self.exclusive.uses += 1
         return self
 
     def __exit__(self, *error):

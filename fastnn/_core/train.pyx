@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
 from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
-from fastnn._core.exclusive cimport TRAINING, is_held, is_held_here, release, take
+from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, is_held_here, release, take
 from fastnn._core.kernels cimport chosen_table, clock, core_cache, fnn, real
 from fastnn._core.losses cimport FNN_LOSSES
 from fastnn._core.metrics cimport METRICS, metric_layout
@@ -451,7 +451,7 @@ cdef class Trainer:
         cdef int kind = <int>cnp.NPY_FLOAT64 if engine.wide else <int>cnp.NPY_FLOAT32, i
         cdef ptrdiff_t rows, each = o.rows if o.labels else o.rows * o.d
         cdef bint finite
-        if not self.quick or self.in_python or self.long_steps:
+        if not self.quick or self.long_steps:
             return 0
         if type(x) is not cnp.ndarray or type(y) is not cnp.ndarray:
             return 0
@@ -477,20 +477,29 @@ cdef class Trainer:
             finite = finite and (o.labels or is_fit(o, rows * each, <const float *>cnp.PyArray_DATA(truth)))
         return rows if finite else 0
 
-    def quick_step(self, x, y, double lr, uint64_t forwards) -> bool:
-        """A step on one batch, if x and y are just as the engine takes them; False, and nothing done, if not."""
-        self.enter(True)
+    def quick_step(self, x, y, double lr, uint64_t forwards, uint64_t uses) -> float | None:
+        """The loss of a step on one batch, if x and y are just as the engine takes them and nobody has used the model
+        since its `exclusive.uses` were read; None, and nothing done, if not."""
+        cdef Exclusive exclusive = self.engine.exclusive
+        if (is_held(&exclusive.hold) or exclusive.uses != uses or self.in_python or self.updater is None
+                or not self.updater.merged):
+            return None
+        exclusive.start("train_on_batch", TRAINING)
         try:
-            return self.quick_entered(x, y, lr, forwards)
+            self.enter(True)
+            try:
+                return mean_loss(&self.job) if self.quick_entered(x, y, lr, forwards) else None
+            finally:
+                self.leave()
         finally:
-            self.leave()
+            release(&exclusive.hold)
 
     cdef bint quick_entered(self, x, y, double lr, uint64_t forwards) except -1:
         cdef Job *job = &self.job
         cdef const Objective *o = &self.job.objective
         cdef ptrdiff_t rows = self.quick_rows(x, y)
         cdef int32_t *labels
-        cdef int status
+        cdef int status, i
         if rows == 0:
             return False
         self.bindings += 1
@@ -512,6 +521,9 @@ cdef class Trainer:
         job.x.stride = job.x.bytes
         job.n = job.size = rows
         job.lr = lr
+        begin_sums(job)
+        for i in range(job.metric_count):
+            job.metrics[i].state[0] = job.metrics[i].state[1] = 0
         with nogil:
             if self.engine.wide:
                 status = one_batch(job, 0, -1, True, <const double *>NULL)
