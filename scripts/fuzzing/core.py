@@ -318,7 +318,9 @@ def trainer_run(name: str) -> Callable[[Draw], Any]:
         rows = {
             "run": [0, len(data), True, g.maybe(np.full(len(data), 0.1)), 0.1, 1.0], "gradients": [True],
             "first_bad_op": [0], "bind": [data, True, 0], "share_penalties": [1.0, 2.0], "reset": [],
-            "quick_step": [np.asarray(found["x"], g.dtype), np.asarray(found["y"]), 0.1, 0, args[0].exclusive.uses],
+            "quick_step": [
+                np.asarray(found["x"], g.dtype), np.asarray(found["y"]), 0.1, 0, trainer.engine.exclusive.uses,
+            ],
         }  # fmt: skip
 
         def call_and_go_on(*given: Any) -> Any:
