@@ -155,7 +155,10 @@ class Builder:
         return Tensor(self.op("gather", flat, (index.size,), index=index.ravel()).buffer, index.shape)
 
     def with_last(self, x: Tensor, axes: Sequence[int], lower: Callable[[Tensor], Tensor]) -> Tensor:
-        """lower(x), which keeps shapes, where some of a sample's axes, counted from 0, are the last, and are one."""
+        """lower(x), which keeps shapes, where some of a sample's axes, counted from 0, are the last, and are one.
+        x where samples are empty."""
+        if x.size == 0:
+            return x
         order = [axis for axis in range(len(x.shape)) if axis not in axes] + sorted(axes)
         columns = prod(x.shape[axis] for axis in axes)
         shape = (x.size // columns, columns)

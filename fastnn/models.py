@@ -1,6 +1,7 @@
 """Sequential: a stack of layers as one model."""
 
 import contextlib
+import copy
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -669,6 +670,12 @@ class Sequential(Weights, Training, Exporting):
         self._refuse_while_fitted()
         own = ("_engine", "_exclusive", "_members", "_trainables", "_fixed", "_gradients", "_last_op", "_flags")
         return {k: v for k, v in self.__dict__.items() if k not in own} | {"_lost": self.built}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        with layout_lock:  # no other thread builds it meanwhile
+            twin = memo[id(self)] = type(self).__new__(type(self))
+            twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept, _engine=None, _flags=(), _exclusive=Exclusive(kept["name"]), _members=None)

@@ -128,3 +128,19 @@ def test_softmax_and_dropout_check_the_shape_that_they_are_given():
         with pytest.raises(ValueError, match="noise_shape"):
             layer(np.ones((5, n)), training=True)
     assert layer(np.ones((5, 4)), training=True).shape == (5, 4)
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (3, 2, 0), (3, 0, 2)])
+@pytest.mark.parametrize(
+    "make",
+    [layers.LayerNormalization, layers.BatchNormalization, layers.Normalization, layers.Softmax, layers.PReLU],
+)
+def test_samples_without_elements(make, shape):
+    x, y = np.zeros(shape, np.float32), np.ones((3, 2), np.float32)
+    model = Sequential([make(), layers.Flatten(), layers.Dense(2, bias_initializer="ones")])
+    np.testing.assert_array_equal(model(x), y)
+    assert make()(x).shape == shape
+    assert model.forward(x, training=True)[1].backward(y).shape == shape
+    model.compile("adam", "mse")
+    assert model.fit(x, y, verbose=0).history["loss"] == [0]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), y)

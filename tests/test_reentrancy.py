@@ -15,6 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, callbacks, layers, losses, metrics, optimizers
+from fastnn._core.exclusive import Exclusive, LayoutLock
 from fastnn.layers import Layer
 
 HOOKS = [
@@ -488,6 +489,75 @@ def test_threads_that_call_compile_freeze_and_take_layers():
     weights = model.get_weights()
     hidden = np.maximum(x @ weights[0] + weights[1], 0)
     np.testing.assert_allclose(model(x), hidden @ weights[2] + weights[3], rtol=1e-4, atol=1e-5)
+
+
+def in_thread(call):
+    """What a call gives in a thread of its own."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(call()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("kind", ["changing", "laying_out"])
+def test_a_claim_that_dies_in_another_thread_gives_back_the_lock_of_layouts(kind):
+    """The traceback of an exception keeps a claim alive, and may go to another thread with it."""
+    exclusive = Exclusive("model")
+    claims = [getattr(exclusive, kind)(*(["compile"] if kind == "changing" else []))]
+    claims[0].__enter__()
+    in_thread(claims.clear)
+    assert not exclusive.held
+
+    def build():
+        model = Sequential([layers.Input((2,)), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model.built
+
+    assert in_thread(build) and build()
+
+
+def test_a_lock_is_not_given_back_more_often_than_it_was_taken():
+    lock = LayoutLock()
+    with lock, lock:
+        pass
+    with pytest.raises(RuntimeError, match="nobody holds"):
+        lock.release()
+    assert in_thread(lock.acquire) is None
+    assert lock.release() is None
+
+
+class InTwoParts(Layer):
+    """Lets a copy begin before its weights are complete."""
+
+    copying = None
+
+    def build(self, input_shape):
+        self.first = self.add_weight("first", (2,), "ones")
+        InTwoParts.copying.set()
+        InTwoParts.copied.wait(0.2)
+        self.second = self.add_weight("second", (2,), "ones")
+        super().build(input_shape)
+
+    def forward(self, x, training=False):
+        return x * self.first * self.second
+
+
+def test_a_copy_made_while_another_thread_builds_is_whole():
+    InTwoParts.copying, InTwoParts.copied = threading.Event(), threading.Event()
+    model, copies = Sequential([InTwoParts()]), []
+
+    def make_copy():
+        InTwoParts.copying.wait()
+        copies.append(copy.deepcopy(model))
+        InTwoParts.copied.set()
+
+    thread = threading.Thread(target=make_copy)
+    thread.start()
+    model.build((None, 2))
+    thread.join()
+    assert copies[0].layers[0].built == (copies[0].count_params() == 4)
+    np.testing.assert_array_equal(copies[0](np.ones((1, 2))), np.ones((1, 2)))
 
 
 # ---------------------------------------------------------------------------------------------- exceptions and forks

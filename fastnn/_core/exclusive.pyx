@@ -14,7 +14,43 @@ import threading
 cdef uint64_t forks = 0           # between the first process and this one
 cdef unsigned long survivor = 0   # the thread that the last of them left
 
-layout_lock = threading.RLock()   # a layer can move from one model to another, so there is one lock for all models
+
+cdef class LayoutLock:
+    """A lock that its owner may take again, and that any thread may give back: a claim may die in another thread than
+    the one that took it, which a `threading.RLock` would refuse."""
+
+    cdef object lock
+    cdef unsigned long owner
+    cdef int depth   # how often the owner has it
+
+    def __cinit__(self):
+        self.lock = threading.Lock()
+
+    def acquire(self) -> None:
+        """Wait until no other thread has the lock, and take it."""
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.depth == 0 or self.owner != me:
+            self.lock.acquire()
+            self.owner = me
+        self.depth += 1
+
+    def release(self) -> None:
+        """Give back what `acquire` took."""
+        if self.depth == 0:
+            raise RuntimeError("release: nobody holds the lock of the layouts")
+        self.depth -= 1
+        if self.depth == 0:
+            self.lock.release()
+
+    def __enter__(self):
+        self.acquire()
+        return self
+
+    def __exit__(self, *error):
+        self.release()
+
+
+layout_lock = LayoutLock()   # a layer can move from one model to another, so there is one lock for all models
 
 
 def _enter_child():

@@ -280,6 +280,13 @@ def exclusive_method(name: str) -> Callable[[Draw], Any]:
     return row
 
 
+def taken_lock(g: Draw) -> exclusive.LayoutLock:
+    lock = exclusive.LayoutLock()
+    for _ in range(g.number.choice((1, 1, 2))):
+        lock.acquire()
+    return lock
+
+
 def claim_exit(g: Draw) -> Any:
     claim = exclusive.Exclusive("model").training("fit")
     if g.number.random() < 0.5:
@@ -456,6 +463,11 @@ CALLS: dict[str, Callable[[Draw], tuple[Any, list[Any]]]] = {
     },
     "exclusive.Claim": claim_made,
     "exclusive.Claim.__exit__": claim_exit,
+    "exclusive.LayoutLock": lambda g: (exclusive.LayoutLock, []),
+    "exclusive.LayoutLock.acquire": lambda g: (exclusive.LayoutLock().acquire, []),
+    "exclusive.LayoutLock.release": lambda g: (taken_lock(g).release, []),
+    "exclusive.LayoutLock.__enter__": lambda g: (taken_lock(g).__enter__, []),
+    "exclusive.LayoutLock.__exit__": lambda g: (taken_lock(g).__exit__, [None] * 3),
     "exclusive.LayoutClaim": lambda g: (exclusive.LayoutClaim, [exclusive.Exclusive("model")]),
     "exclusive.LayoutClaim.__exit__": lambda g: (exclusive.Exclusive("model").laying_out().__exit__, [None] * 3),
     "kernels.cpu_info": lambda g: (kernels.cpu_info, []),
