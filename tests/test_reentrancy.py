@@ -533,10 +533,10 @@ class InTwoParts(Layer):
     copying = None
 
     def build(self, input_shape):
-        self.first = self.add_weight("first", (2,), "ones")
+        self.first = self.add_weight((2,), "ones", name="first")
         InTwoParts.copying.set()
         InTwoParts.copied.wait(0.2)
-        self.second = self.add_weight("second", (2,), "ones")
+        self.second = self.add_weight((2,), "ones", name="second")
         super().build(input_shape)
 
     def forward(self, x, training=False):
