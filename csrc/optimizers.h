@@ -175,7 +175,7 @@ static int optimizer_below_two(ptrdiff_t n, const real *x)
    than the square of any element but for one rounding. */
 static double optimizer_rough_squares(ptrdiff_t n, const real *x)
 {
-    enum { SUMS = 4 };
+    enum { SUMS = 8 }; /* two multiply-adds a cycle, each of which takes four */
     vreal sum[SUMS];
     FNN_UNROLL for (int j = 0; j < SUMS; j++)
         sum[j] = v_zero();
@@ -189,6 +189,8 @@ static double optimizer_rough_squares(ptrdiff_t n, const real *x)
         const vreal a = v_load_n(x + i, (size_t)(n - i < VL ? n - i : VL));
         sum[0] = v_fma(a, a, sum[0]);
     }
+    FNN_UNROLL for (int j = 0; j < 4; j++)
+        sum[j] = v_add(sum[j], sum[j + 4]);
     sum[0] = v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3]));
     vwide total = w_half(sum[0], 0);
     FNN_UNROLL for (int half = 1; half < FNN_HALVES; half++)

@@ -393,3 +393,27 @@ def test_an_estimator_says_so():
     x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20.0)
     with pytest.raises(ValueError, match="the step would make weights infinite"):
         MLPRegressor(solver="sgd", learning_rate_init=1e308, max_iter=3).fit(x, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(4))
+def test_samples_that_were_gathered_while_the_last_step_ran(seed, dtype):
+    """One of them is huge, in a batch that comes first, last or between: which one is known from its order alone."""
+    x, y = np.zeros((320, 784), dtype), np.ones((320, 1), dtype)
+    x[7, 3] = LARGEST[dtype]
+    hidden = layers.Dense(4, use_bias=False, kernel_initializer="zeros")
+    output = layers.Dense(1, use_bias=False, kernel_initializer="ones", trainable=False)
+    model = Sequential([layers.Input((784,)), hidden, output], seed=seed, dtype=dtype)
+    model.compile(optimizers.SGD(1e3), "mae")
+    before = fastnn.get_num_threads()
+    fastnn.set_num_threads(2)
+    try:
+        with pytest.raises(DivergenceError):
+            model.fit(x, y, batch_size=64, verbose=0)
+        assert model._plan.trainers[0].gathers_ahead
+    finally:
+        fastnn.set_num_threads(before)
+    assert not model.layers[0].kernel.any()
+    x[7, 3] = 1
+    model.fit(x, y, batch_size=64, verbose=0)
+    assert np.isfinite(model.layers[0].kernel).all() and model.layers[0].kernel[3].all()

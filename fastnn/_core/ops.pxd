@@ -54,6 +54,7 @@ cdef struct Run:
     ptrdiff_t planes              # elements a sample of all planes together
     ptrdiff_t capacity, B
     const void *x                 # the value of buffer 0, where it lies outside the workspace
+    double x_squares              # the sum of its squares, as rough as `looks` needs it; below 0 where nobody knows
     void *trainables
     void *fixed
     void *gradients               # of the trainables

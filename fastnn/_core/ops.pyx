@@ -186,6 +186,11 @@ cdef void look(Run *run, ptrdiff_t n, const real *gradient) noexcept nogil:
         run.large = True
 
 
+cdef inline double squares_of(const Run *run, ptrdiff_t n, const real *x) noexcept nogil:
+    """The sum of squares of an op's input; that of samples may have been taken while they were gathered."""
+    return run.x_squares if <const void *>x == run.x and run.x_squares >= 0 else fnn_rough_squares(n, x)
+
+
 cdef void look_at_product(Run *run, ptrdiff_t R, ptrdiff_t I, ptrdiff_t O, const real *x, const real *dz, real *dw,
                           real *db, bint written) noexcept nogil:
     """The same for dw = x^T dz and db. Of a large dw only the factors are read: no element exceeds |x| |dz|, and dw
@@ -201,7 +206,7 @@ cdef void look_at_product(Run *run, ptrdiff_t R, ptrdiff_t I, ptrdiff_t O, const
             look(run, O, db)
         return
     squares = fnn_rough_squares(R * O, dz)
-    if dw != NULL and not fnn_rough_squares(R * I, x) * squares <= run.most * run.most:
+    if dw != NULL and not squares_of(run, R * I, x) * squares <= run.most * run.most:
         run.large = True
     if db != NULL and not R * squares <= run.most * run.most:
         run.large = True

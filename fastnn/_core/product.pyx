@@ -95,12 +95,12 @@ cdef void activate_rows(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t 
         fnn_activation(p.activation, j1 - j0, c + i * p.c_row + j0, y + i * p.c_row + j0, p.parameters)
 
 
-cdef inline const real *first_link(const Product *p, ptrdiff_t i, ptrdiff_t j, bint begun, real *c,
-                                   ptrdiff_t *row) noexcept nogil:
-    """What the chains of the tile at (i, j) start from: what C holds, the bias or nothing; and its stride."""
+cdef inline const real *first_link(const Product *p, ptrdiff_t j, bint begun, real *c, ptrdiff_t *row) noexcept nogil:
+    """What the chains of a tile start from whose first column is j and which begins at c: what C holds, the bias or
+    nothing; and its stride."""
     if begun or p.accumulate:
         row[0] = p.c_row
-        return c + i * p.c_row + j
+        return c
     row[0] = 0
     return <const real *>p.bias + j if p.bias != NULL else NULL
 
@@ -121,7 +121,7 @@ cdef void one_row(const Product *p, ptrdiff_t j0, ptrdiff_t j1, ptrdiff_t k0, pt
         columns = j1 - j0 if rows == FNN_FLAT_DEPTH else shape.columns
         for t in range(pieces(j1 - j0, columns)):
             j = j0 + t * columns
-            init = first_link(p, 0, j, k > 0, c, &init_row)
+            init = first_link(p, j, k > 0, c + j, &init_row)
             fnn_tile(FNN_TILE_FLAT, 1, least(columns, j1 - j), rows, <const real *>p.a + k * p.a_k, 0, p.a_k,
                      <const real *>p.b + k * p.b_k + j, p.b_k, c + j, 0, init, init_row, 0, 0)
     if k1 == p.K:
@@ -185,32 +185,35 @@ cdef void tile_block(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
                      const real *b_panels, bint first) noexcept nogil:
     """C[i0:i1, j0:j1] over k0..k1, tile by tile: a row of tiles reads its rows of A from a near cache.
     `first`: B was not read yet, so that the first row of tiles fetches what the next tile will read of it."""
-    cdef ptrdiff_t count = pieces(i1 - i0, shape.rows), depth = k1 - k0, width = shape.columns
-    cdef ptrdiff_t rows = pieces(i1 - i0, count)
-    cdef real *c = <real *>p.c
-    cdef const real *a
+    cdef ptrdiff_t depth = k1 - k0, width = shape.columns, rows = evened(i1 - i0, shape.rows)
+    cdef bint begun = k0 > 0
+    cdef const real *a = <const real *>p.a + i0 * p.a_row + k0 * p.a_k
     cdef const real *b
     cdef const real *init
-    cdef ptrdiff_t a_row, a_k, b_k, init_row, i, j, q, t
+    cdef real *c
+    cdef ptrdiff_t a_row = p.a_row, a_k = p.a_k, a_step = rows * a_row
+    cdef ptrdiff_t b_k = p.b_k, b_step = width, c_row = p.c_row, init_row, i, j, m
     cdef size_t ahead
     if a_panels != NULL:
-        fnn_pack(depth, i1 - i0, <const real *>p.a + i0 * p.a_row + k0 * p.a_k, p.a_k, p.a_row, rows, a_width, a_panels)
-    for t in range(count):
-        i = i0 + t * rows
-        if a_panels != NULL:
-            a, a_row, a_k = a_panels + t * a_width * depth, 1, a_width
-        else:
-            a, a_row, a_k = <const real *>p.a + i * p.a_row + k0 * p.a_k, p.a_row, p.a_k
-        for q in range(pieces(j1 - j0, width)):
-            j = j0 + q * width
-            if b_panels != NULL:
-                b, b_k = b_panels + q * width * depth, width
-            else:
-                b, b_k = <const real *>p.b + k0 * p.b_k + j, p.b_k
-            init = first_link(p, i, j, k0 > 0, c, &init_row)
-            ahead = <size_t>b + width * sizeof(real) if first and t == 0 and j + width < j1 else 0
-            fnn_tile(FNN_TILE_WIDE, least(rows, i1 - i), least(width, j1 - j), depth, a, a_row, a_k, b, b_k,
-                     c + i * p.c_row + j, p.c_row, init, init_row, ahead, b_k * sizeof(real))
+        fnn_pack(depth, i1 - i0, a, a_k, a_row, rows, a_width, a_panels)
+        a, a_row, a_k, a_step = a_panels, 1, a_width, a_width * depth
+    if b_panels != NULL:
+        b_k, b_step = width, width * depth
+    i = i0
+    while i < i1:
+        b = b_panels if b_panels != NULL else <const real *>p.b + k0 * b_k + j0
+        c = (<real *>p.c) + i * c_row + j0
+        init = first_link(p, j0, begun, c, &init_row)
+        m = least(rows, i1 - i)
+        j = j0
+        while j < j1:
+            ahead = <size_t>b + width * sizeof(real) if first and j + width < j1 else 0
+            fnn_tile(FNN_TILE_WIDE, m, least(width, j1 - j), depth, a, a_row, a_k, b, b_k, c, c_row, init, init_row,
+                     ahead, b_k * sizeof(real))
+            j, b, c = j + width, b + b_step, c + width
+            if init != NULL:
+                init += width
+        i, a, first = i + rows, a + a_step, False
 
 
 cdef bint packs_a(const Product *p, ptrdiff_t columns, ptrdiff_t depth, const fnn_tile_numbers *shape,
@@ -258,8 +261,10 @@ cdef int blocks(const Product *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0, ptrd
         a_panels = room + B_ROOM // size if with_a else NULL
     for q in range(pieces(j1 - j0, columns)):
         j, j_end = j0 + q * columns, least(j0 + (q + 1) * columns, j1)
+        k_end = k0
         for t in range(k_count):
-            k, k_end = k0 + start(k1 - k0, k_count, t), k0 + start(k1 - k0, k_count, t + 1)
+            k = k_end
+            k_end = k0 + start(k1 - k0, k_count, t + 1) if t + 1 < k_count else k1
             if with_b:
                 fnn_pack(k_end - k, j_end - j, <const real *>p.b + k * p.b_k + j * p.b_column, p.b_k, p.b_column, width,
                          width, b_panels)

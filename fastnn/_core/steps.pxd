@@ -54,6 +54,7 @@ cdef struct Job:
     void *places[2]               # where x is gathered to; the second is NULL where batches are not gathered ahead
     int place                     # of the batch at hand
     ptrdiff_t ahead               # where the batch begins that is gathered in the other place; -1 for none
+    double squares_ahead          # the sum of its squares, or below 0
     double *values                # the losses of a batch
     double *scales                # d cost / d losses, where they differ
     double *weight_room

@@ -30,6 +30,7 @@ from fastnn._core.updates cimport (
     Evidence,
     Plan,
     Segment,
+    fnn_rough_squares,
     most_gradient,
     step,
 )
@@ -37,7 +38,8 @@ from fastnn._core.updates cimport (
 fnn = chosen_table()
 
 cdef enum:
-    PIECE_BYTES = 16 << 10        # of a batch that is gathered ahead
+    PIECE_BYTES = 16 << 10        # of a batch that is gathered ahead, at least,
+    MOST_PIECES = 64              # and of so many at most
     LOOKED_THROUGH = 1024         # elements of all gradients that one look at the end takes in
 
 
@@ -53,11 +55,12 @@ cdef int load(Job *job, ptrdiff_t begin, const real *tag) noexcept nogil:
     if job.plan != NULL and job.run.gradients != NULL:
         look_or_not(job)
     job.truth, job.weights = NULL, NULL
+    job.run.x_squares = -1
     if lies_ready(&job.x, job.order) and not job.copies:
         job.run.x = job.x.data + begin * job.x.stride
     else:
         if job.ahead == begin:
-            job.place = 1 - job.place
+            job.place, job.run.x_squares = 1 - job.place, job.squares_ahead
         else:
             fetch(&job.x, job.order, begin, rows, <real *>job.places[job.place], job.run.threads)
         job.run.x = job.places[job.place]
@@ -234,13 +237,20 @@ cdef struct Meanwhile:
     Job *job
     int status
     Fetch next
+    double squares[MOST_PIECES]   # of each piece, where the job looks at gradients
 
 
 cdef void meanwhile(Meanwhile *both, int64_t index, const real *tag) noexcept nogil:
+    cdef const Fetch *f = &both.next
+    cdef ptrdiff_t first, end
     if index == 0:
         both.status = there_and_back(both.job, 1, True, tag)
-    else:
-        fetch_block(&both.next, index - 1, tag)
+        return
+    index -= 1
+    fetch_block(f, index, tag)
+    if both.job.run.looks:
+        first, end = index * f.block, min((index + 1) * f.block, f.rows)
+        both.squares[index] = fnn_rough_squares((end - first) * f.table.size, (<real *>f.y) + first * f.table.size)
 
 
 cdef void meanwhile_float(void *context, int64_t index, int worker) noexcept nogil:
@@ -255,13 +265,16 @@ cdef int gather_ahead(Job *job, ptrdiff_t next, const real *tag) noexcept nogil:
     """there_and_back from the second op on, which leaves other threads idle: they gather the next batch."""
     cdef Meanwhile both
     cdef Fetch *f = &both.next
+    cdef ptrdiff_t pieces, i
     both.job = job
     f.table, f.order, f.begin, f.rows = &job.x, job.order, next, min(job.size, job.n - next)
-    f.block = max(<ptrdiff_t>1, PIECE_BYTES // (job.x.size * <ptrdiff_t>sizeof(real)))
+    f.block = max(PIECE_BYTES // (job.x.size * <ptrdiff_t>sizeof(real)), (f.rows + MOST_PIECES - 1) // MOST_PIECES)
     f.y = job.places[1 - job.place]
-    parallel(meanwhile_float if real is float else meanwhile_double, &both, 1 + (f.rows + f.block - 1) // f.block,
-             job.run.threads)
-    job.ahead = next
+    pieces = (f.rows + f.block - 1) // f.block
+    parallel(meanwhile_float if real is float else meanwhile_double, &both, 1 + pieces, job.run.threads)
+    job.ahead, job.squares_ahead = next, 0 if job.run.looks else -1
+    for i in range(pieces if job.run.looks else 0):
+        job.squares_ahead += both.squares[i]
     return both.status
 
 

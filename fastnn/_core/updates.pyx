@@ -346,9 +346,14 @@ cdef void find_scales(Work *work) noexcept nogil:
         plan.segments[i].scale = scale
 
 
+cdef inline int64_t updates_before(const Plan *plan) noexcept nogil:
+    """How many updates came before this step. Small steps feel each division: none where every step updates."""
+    return plan.iterations if plan.accumulation_steps == 1 else plan.iterations // plan.accumulation_steps
+
+
 cdef int begin(Work *work, Plan *plan, double lr, int threads) noexcept nogil:
     """Fill in what the step's tasks share. True when this step updates, false when it only accumulates a gradient."""
-    cdef int64_t updates = plan.iterations // plan.accumulation_steps
+    cdef int64_t updates = updates_before(plan)
     work.plan = plan
     work.pieces, work.piece_count = plan.pieces, plan.piece_count
     work.factors = NULL
@@ -363,13 +368,13 @@ cdef int begin(Work *work, Plan *plan, double lr, int threads) noexcept nogil:
     work.step.decay = lr * plan.weight_decay
     work.step.ema = plan.ema_momentum if updates else 0
     work.step.overwrite = plan.ema_overwrite_frequency and (updates + 1) % plan.ema_overwrite_frequency == 0
-    work.updates = (plan.iterations + 1) % plan.accumulation_steps == 0
+    work.updates = plan.accumulation_steps == 1 or (plan.iterations + 1) % plan.accumulation_steps == 0
     return work.updates
 
 
 cdef void begin_update(Work *work, double lr) noexcept nogil:
     cdef Plan *plan = work.plan
-    cdef int64_t t = plan.iterations // plan.accumulation_steps + 1
+    cdef int64_t t = updates_before(plan) + 1
     if plan.rule >= 0:
         optimizer_rows[plan.rule].remember(t, plan.hypers, &plan.memory)
         optimizer_rows[plan.rule].constants(lr, t, plan.hypers, &plan.memory, work.constants)
