@@ -87,6 +87,7 @@ def float_dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
 
 def finite(array: npt.NDArray[Any], name: str) -> None:
     """Refuse NaN and infinity, naming the first place."""
+    array = array.view()  # keeps its shape, whatever another thread makes of the array's
     if array.dtype.kind != "f":
         return
     if array.dtype in FLOATS and array.flags.c_contiguous and array.flags.aligned and all_finite(array.reshape(-1)):

@@ -431,16 +431,65 @@ def test_labels_that_another_thread_changes_do_not_reach_outside():
     assert np.isfinite(model.predict(x, verbose=0)).all()
 
 
-def test_an_array_is_not_taken_away_while_it_is_learned_from():
-    model = network()
+def refuses_to_go(*arrays):
+    """NumPy may not take the memory of an array away, not even where it is told not to look who refers to it."""
+    for array in arrays:
+        owner = array if array.base is None else array.base
+        with pytest.raises(ValueError, match="resize"):
+            owner.resize((1,) * owner.ndim, refcheck=False)
+
+
+def test_arrays_are_not_taken_away_while_they_are_learned_from():
+    model = network(loss="mse")
     x, y = (np.array(a) for a in data())
+    y, weights = y.astype(np.float32), np.ones(len(x))
 
     class Resize(callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            with pytest.raises(ValueError, match="resize"):
-                x.resize((1, 1), refcheck=False)
+            refuses_to_go(x)
+            for array in (y, weights):  # these may have been copied
+                outcome(lambda array=array: array.resize(array.shape, refcheck=False), "resize")
 
-    model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[Resize()])
+    model.fit(x, y, sample_weight=weights, batch_size=16, shuffle=False, verbose=0, callbacks=[Resize()])
+    trainer_arrays = model._plan.trainers[0].batches
+    refuses_to_go(trainer_arrays.x, trainer_arrays.y, trainer_arrays.weights)
+
+
+@pytest.mark.parametrize("name", ["predict", "call", "forward"])
+def test_an_array_is_not_taken_away_by_a_layer_that_is_given_it(name):
+    x = np.ones((300, 6), np.float32)
+
+    class Resize(Layer):
+        def forward(self, values, training=False):
+            outcome(lambda: x.resize((1, 6), refcheck=False), "resize")
+            return values * 2
+
+    model = Sequential([layers.Input((6,)), Resize(), layers.Dense(3, use_bias=False, kernel_initializer="ones")])
+    call = {
+        "predict": lambda: model.predict(x, verbose=0),
+        "call": lambda: model(x),
+        "forward": lambda: model.forward(x)[0],
+    }
+    np.testing.assert_array_equal(call[name](), np.full((300, 3), 12))
+
+
+def test_variables_are_not_taken_away_from_an_optimizer():
+    w, g = np.ones(1000, np.float32), np.ones(1000, np.float32)
+    optimizer = optimizers.Adam(0.5)
+    optimizer.build([w])
+    refuses_to_go(w)
+    optimizer.apply([g], [w])
+    refuses_to_go(w, g, *optimizer.variables[2:])
+    w.shape = (10, 100)
+    with pytest.raises(ValueError, match="variables"):
+        optimizer.apply([np.ones(5, np.float32)], [w[0, :5]])
+    np.testing.assert_allclose(w, 0.5, rtol=1e-3)
+
+
+def test_the_arenas_of_a_model_are_not_taken_away():
+    model = network()
+    model.build((None, 6))
+    refuses_to_go(model.layers[0].kernel, model._gradients)
 
 
 # ------------------------------------------------------------------------------------------------------------ threads

@@ -44,7 +44,7 @@ cdef bint take_labels(int kind, ptrdiff_t n, const void *y, int64_t classes, bin
 cdef class Batches:
     cdef readonly object x, y, weights, order, true_shape, weight_shape, dtype
     cdef readonly ptrdiff_t n, size
-    cdef object held
+    cdef tuple pins               # of the arrays
     cdef Table x_table, y_table, w_table
     cdef const int64_t *rows
 

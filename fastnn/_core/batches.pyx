@@ -5,10 +5,8 @@ cimport numpy as cnp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastnn._core.checks cimport expect_vector
+from fastnn._core.checks cimport expect_vector, pinned
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, parallel, real
-
-import weakref
 
 import numpy as np
 
@@ -260,7 +258,7 @@ cdef class Batches:
             raise ValueError("x: expected samples that are contiguous, each by itself")
         self.x, self.y, self.weights, self.size = x, y, weights, size
         self.n, self.dtype = x.shape[0], np.dtype(dtype)
-        self.held = weakref.ref(x)  # NumPy resizes no array that has one: not even x.resize(..., refcheck=False)
+        self.pins = pinned(x), pinned(y), pinned(weights)
         self.x_table = table_of(x, self.dtype)
         if y is not None:
             self.check(y, "y")

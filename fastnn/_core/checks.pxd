@@ -1,6 +1,7 @@
 # What a def asks of its arguments before C reads or writes them: no call from Python may leave an array. A call costs a
 # few nanoseconds.
 cimport numpy as cnp
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 ctypedef fused element:
@@ -57,3 +58,10 @@ cdef inline int expect_like(str name, cnp.ndarray array, int kind, ptrdiff_t siz
     if written and not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError(f"{name}: it is read-only")
     return expect_length(name, cnp.PyArray_SIZE(array), size)
+
+# What keeps an array's memory where it is, as long as it lives: NumPy resizes no array that has a weak reference, not even
+# by resize(..., refcheck=False). None where NumPy does not own the memory.
+cdef inline object pinned(object array):
+    while isinstance(array, cnp.ndarray) and cnp.PyArray_BASE(<cnp.ndarray>array) != NULL:
+        array = <object>cnp.PyArray_BASE(<cnp.ndarray>array)
+    return PyWeakref_NewRef(array, None) if isinstance(array, cnp.ndarray) else None

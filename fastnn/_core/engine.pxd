@@ -31,6 +31,7 @@ cdef class Engine:
     cdef bint keeps_input                     # batches are copied even where they lie as they are wanted
     cdef readonly Exclusive exclusive
     cdef readonly int output
+    cdef tuple pins                           # of the arenas
     cdef list pools                           # of idle workspaces: for inference, for training
     cdef int input_axes, output_axes
     cdef cnp.npy_intp input_dims[32]
@@ -44,7 +45,7 @@ cdef class Engine:
     cdef Workspace take(self, bint training, ptrdiff_t rows)
     cdef int give_back(self, Workspace workspace, bint training) except -1
     cdef void begin(self, Run *run, Workspace workspace, bint training, ptrdiff_t rows) noexcept
-    cdef int run_forward(self, Run *run, int last) except -1
+    cdef int run_forward(self, Run *run, int last, bint briefly=?) except -1
     cdef int run_backward(self, Run *run, int last) except -1
     cdef int predict_chunks(self, ptrdiff_t n, ptrdiff_t most, const char *x, char *out) except -1
     cdef int python_forward(self, Run *run, int index) except -1

@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from fastnn._core.activations cimport FNN_ACTIVATIONS, FNN_ROW_ACTIVATIONS, FNN_ROW_glu
+from fastnn._core.checks cimport pinned
 from fastnn._core.exclusive cimport Exclusive
 from fastnn._core.kernels cimport chosen_table, core_cache, fnn, get_threads, parallel, real
 from fastnn._core.ops cimport (
@@ -55,6 +56,7 @@ cdef enum:
     LARGE_CHUNK = 512         # where the weights are so many bytes that reading them for each chunk shows
     LARGE_WEIGHTS = 8 << 20
     IDLE_WORKSPACES = 16      # kept of each kind
+    BRIEF = 64 << 10          # multiply-adds and elements of a pass that takes a few microseconds
     MAX_AXES = 30             # of a sample: NumPy's arrays have up to 64, and these structs room for 32
 
 cdef ptrdiff_t MAX_BYTES = <ptrdiff_t>1 << 60  # of a workspace: more is refused before it is computed
@@ -283,6 +285,7 @@ cdef class Engine:
                   cnp.ndarray fixed not None, layers, input_shape, output_shape, int output,
                   Exclusive exclusive not None):
         self.trainables, self.gradients, self.fixed = trainables, gradients, fixed
+        self.pins = pinned(trainables), pinned(gradients), pinned(fixed)
         self.wide = trainables.dtype == np.float64
         for array in (trainables, gradients, fixed):
             if array.dtype != (np.float64 if self.wide else np.float32) or array.ndim != 1 or not array.flags.carray:
@@ -358,9 +361,12 @@ cdef class Engine:
 
     # ---------------------------------------------------------------------------------------------------- passes
 
-    cdef int run_forward(self, Run *run, int last) except -1:
-        """Ops 0 .. last - 1, those in Python too."""
+    cdef int run_forward(self, Run *run, int last, bint briefly=False) except -1:
+        """Ops 0 .. last - 1, those in Python too; without giving up the GIL where that takes but a moment."""
         cdef int at = 0
+        if briefly:
+            at = forward(run, 0, last, <double *>NULL) if self.wide else forward(run, 0, last, <float *>NULL)
+            return failed(at)
         while True:
             with nogil:
                 at = forward(run, at, last, <double *>NULL) if self.wide else forward(run, at, last, <float *>NULL)
@@ -481,6 +487,8 @@ cdef class Engine:
         cdef const char *source = <const char *>cnp.PyArray_DATA(x)
         cdef char *target = <char *>cnp.PyArray_DATA(out)
         cdef char *y
+        cdef bint briefly = not self.has_python and n * (self.inference.planes + self.weight_bytes // size) <= BRIEF
+        _pin = None if briefly else pinned(x)  # without the GIL another thread may do to x what it likes
         most = n if n <= LEAST_CHUNK else min(n, <ptrdiff_t>self.chunk_rows())
         if n > most and get_threads() > 1 and not self.has_python:
             return self.predict_chunks(n, most, source, target)
@@ -489,7 +497,7 @@ cdef class Engine:
         while begin < n:
             rows = run.B = min(most, n - begin)
             run.x = source + begin * self.input_size * size
-            self.run_forward(&run, self.inference.op_count)
+            self.run_forward(&run, self.inference.op_count, briefly)
             if self.wide:
                 y = <char *>value_of(&run, self.output, <double *>NULL)
             else:

@@ -6,7 +6,8 @@ cdef class Updater:
     cdef readonly Exclusive exclusive       # one step at a time
     cdef readonly bint merged
     cdef readonly tuple variables, slots
-    cdef list touched, bound     # held for the plan, which points to them
+    cdef list touched, bound     # held for the plan, which points to them,
+    cdef tuple pins, bound_pins  # as these keep their memory, and that of the others
     cdef readonly object average, accumulated
     cdef object dtype
     cdef int check(self, int rule, list segments) except -1

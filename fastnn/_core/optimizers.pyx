@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
 
-from fastnn._core.checks cimport expect_below, expect_length, expect_like, expect_reals
+from fastnn._core.checks cimport expect_below, expect_length, expect_like, expect_reals, pinned
 from fastnn._core.constraints cimport constraint_of
 from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, release
 from fastnn._core.kernels cimport chosen_table, fnn, get_threads, real
@@ -67,6 +67,7 @@ cdef class Updater:
         cdef Segment *segment
         self.variables, self.slots = tuple(variables), tuple(slots)
         self.average, self.accumulated = average, accumulated
+        self.pins = tuple([pinned(array) for array in (*variables, *slots, average, accumulated)])
         self.check(rule, segments)
         self.dtype = variables[0].dtype if variables else None
         self.exclusive = Exclusive("an optimizer")
@@ -203,7 +204,8 @@ cdef class Updater:
             return False
         for i in range(self.plan.segment_count):
             variable = self.variables[i]
-            if cnp.PyArray_DATA(variable) != self.plan.segments[i].w or not cnp.PyArray_ISWRITEABLE(variable):
+            if (cnp.PyArray_DATA(variable) != self.plan.segments[i].w or not cnp.PyArray_ISWRITEABLE(variable)
+                    or cnp.PyArray_SIZE(variable) != self.plan.segments[i].size):
                 return False
             if gradients[i] is None:
                 continue
@@ -222,7 +224,7 @@ cdef class Updater:
             if self.plan.segments[i].g != address:
                 moved = True
                 self.plan.segments[i].g, self.plan.segments[i].touched = address, NULL
-        self.bound = gradients
+        self.bound, self.bound_pins = gradients, tuple([pinned(gradient) for gradient in gradients])
         if moved and self.merged:  # what lay side by side may not do so any more
             self.merged = False
             self.plan_pieces()

@@ -21,7 +21,7 @@ cdef class Trainer:
     cdef object states                      # of the metrics, which the job points into
     cdef Workspace workspace
     cdef readonly Batches batches
-    cdef object order, quick_arrays         # what the job points into, with the batches and the workspace
+    cdef object order                       # what the job points into, with the batches and the workspace
     cdef Hold hold                          # of the call that uses it
     cdef bint holds_updater
     cdef uint64_t bindings                  # so far: who bound it can tell whether another did since

@@ -11,6 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastnn._core.batches cimport COPIED, FETCHED_BY_ALL, Batches, is_finite, lies_ready, take_labels
+from fastnn._core.checks cimport pinned
 from fastnn._core.engine cimport Engine, Workspace, failed, fill_parameters
 from fastnn._core.exclusive cimport TRAINING, Exclusive, is_held, is_held_here, release, take
 from fastnn._core.kernels cimport chosen_table, clock, core_cache, fnn, real
@@ -336,7 +337,6 @@ cdef class Trainer:
         cdef bint ahead
         self.bindings += 1
         job.n, job.x.data = 0, NULL     # nothing, until all is in place
-        self.quick_arrays = None
         self.long_steps = self.operations * rows >= LONG_STEP
         ahead = training and self.may_gather_ahead(rows, batches)
         self.make_room(rows, batches.y_table.bytes, batches.w_table.size, batches.x_table.size if ahead else 0)
@@ -487,10 +487,13 @@ cdef class Trainer:
         exclusive.start("train_on_batch", TRAINING)
         try:
             self.enter(True)
+            pins = pinned(x), pinned(y)
             try:
                 return mean_loss(&self.job) if self.quick_entered(x, y, lr, forwards) else None
             finally:
+                self.job.n, self.job.x.data = 0, NULL  # the caller does with his samples what he likes
                 self.leave()
+                del pins
         finally:
             release(&exclusive.hold)
 
@@ -507,7 +510,6 @@ cdef class Trainer:
         self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0, 0)
         self.begin_run(True, forwards)
         job.places[1], job.ahead = NULL, -1
-        self.quick_arrays = x, y        # first_bad_op reads them again
         job.y.data = <const char *>cnp.PyArray_DATA(<cnp.ndarray>y)
         if o.labels:
             labels = <int32_t *>job.truth_room

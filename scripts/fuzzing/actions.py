@@ -136,7 +136,8 @@ def move_layer(world: World) -> None:
 
 
 def in_child(world: World) -> None:
-    """In a forked process, the model predicts, is copied, and its copy learns."""
+    """In a forked process, the model predicts, is copied, and its copy learns; unless an initializer forks, which the
+    model's own build waits for in the child too."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -149,7 +150,8 @@ def in_child(world: World) -> None:
             twin.train_on_batch(x, np.zeros((len(x), *twin.output_shape[1:])))
             code = 0
         except BaseException as error:
-            code = 0 if not isinstance(error, (RuntimeError, *INTERNAL)) else 3
+            within_build = isinstance(error, RuntimeError) and "it is being built" in str(error)
+            code = 3 if isinstance(error, (RuntimeError, *INTERNAL)) and not within_build else 0
             if code:
                 os.write(writer, traceback.format_exc().encode()[-3000:])
         finally:
@@ -249,6 +251,7 @@ def start_thread(world: World) -> None:
     name = world.number.choice([a.name for a in ACTIONS if a.name not in ("fork", "thread", "raise")])
     thread = threading.Thread(target=attempt, args=(world, BY_NAME[name]), daemon=True)
     thread.start()
+    world.threads.append(thread)
     if world.number.random() < 0.5:
         thread.join(IN_CHILD)
 

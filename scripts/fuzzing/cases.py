@@ -45,6 +45,8 @@ def check_works(world: World, x: Any, y: Any) -> None:
     """Nobody holds the model any more: it predicts, evaluates and learns, or says clearly why not."""
     model = world.model
     world.agent = parts.nothing
+    for thread in world.threads:
+        thread.join(JOIN)
     steps: list[tuple[str, Callable[[], Any]]] = [
         ("predict", lambda: model.predict(x, verbose=0)),
         ("evaluate", lambda: model.evaluate(x, y, verbose=0)),

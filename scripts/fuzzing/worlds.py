@@ -1,6 +1,7 @@
 """Random models with their data, and what to call on them."""
 
 import random
+import threading
 import weakref
 from typing import Any
 
@@ -24,6 +25,7 @@ class World:
     def __init__(self, seed: str, agent: parts.Agent = parts.nothing, in_python: bool = True) -> None:
         self.number = number = random.Random(seed)
         self.agent, self.in_python = agent, in_python
+        self.threads: list[threading.Thread] = []  # that an action started, and which may be at work still
         self.dtype = number.choice(["float32", "float32", "float64"])
         self.codes = number.random() < 0.25  # the first layer is an Embedding
         self.kind = number.choice(["regression", "labels", "one-hot", "binary"])
