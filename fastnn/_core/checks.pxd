@@ -59,8 +59,8 @@ cdef inline int expect_like(str name, cnp.ndarray array, int kind, ptrdiff_t siz
         raise ValueError(f"{name}: it is read-only")
     return expect_length(name, cnp.PyArray_SIZE(array), size)
 
-# What keeps an array's memory where it is, as long as it lives: NumPy resizes no array that has a weak reference, not even
-# by resize(..., refcheck=False). None where NumPy does not own the memory.
+# What keeps an array's memory where it is, as long as it lives: NumPy resizes no array that has a weak reference, not
+# even by resize(..., refcheck=False). None where NumPy does not own the memory.
 cdef inline object pinned(object array):
     while isinstance(array, cnp.ndarray) and cnp.PyArray_BASE(<cnp.ndarray>array) != NULL:
         array = <object>cnp.PyArray_BASE(<cnp.ndarray>array)
