@@ -276,7 +276,7 @@ class Plan:
 def _is_ours(metric: Any) -> bool:
     """Whether how a metric begins anew and what it gives are fastnn's own: of its sums and nothing else."""
     return all(
-        name not in vars(metric) and getattr(type(metric), name).__module__.startswith("fastnn.")
+        name not in vars(metric) and str(getattr(getattr(type(metric), name), "__module__", "")).startswith("fastnn.")
         for name in ("result", "reset_state")
     )
 
