@@ -221,19 +221,37 @@ def _finish(partial: _Partial) -> None:
         partial.file.close()
 
 
+def _take_free_name(name: str, path: str) -> None:
+    """Give the file `name` another name, which no other has, not even one that was made just now."""
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without such links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        os.rename(name, path)
+
+
 @contextlib.contextmanager
-def replacing(path: str, keep_previous: str | None = None, follow: bool = True) -> Iterator[BinaryIO]:
+def replacing(
+    path: str, keep_previous: str | None = None, follow: bool = True, overwrite: bool = True
+) -> Iterator[BinaryIO]:
     """A file to write, which takes its name when all of it is on disk.
 
     It has the permissions of the file that it replaces, at every moment, or those of a new file. What was there goes to
     `keep_previous`, if that is given. follow=False replaces a symbolic link itself, where no user would have made one.
+    overwrite=False is a FileExistsError where there is a file by then.
     """
     with _partial(os.fsdecode(path), follow) as partial:
         yield partial.file
         _finish(partial)
         if keep_previous is not None and os.path.lexists(partial.path):
             os.replace(partial.path, keep_previous)
-        os.replace(partial.name, partial.path)
+        if overwrite:
+            os.replace(partial.name, partial.path)
+        else:
+            _take_free_name(partial.name, partial.path)
     sync_folder(os.path.dirname(partial.path))
 
 

@@ -25,15 +25,14 @@ class Exporting:
         """
         from fastnn import files
 
-        files.check_overwrite(filepath, overwrite)
-        files.save(cast("Sequential", self), filepath, _validate.flag(include_optimizer, "include_optimizer"))
+        optimizer = _validate.flag(include_optimizer, "include_optimizer")
+        files.save(cast("Sequential", self), filepath, optimizer, _validate.flag(overwrite, "overwrite"))
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Write the weights alone: a plain safetensors file."""
         from fastnn import files
 
-        files.check_overwrite(filepath, overwrite)
-        files.save_weights(cast("Sequential", self), filepath)
+        files.save_weights(cast("Sequential", self), filepath, _validate.flag(overwrite, "overwrite"))
 
     def load_weights(self, filepath: Any) -> None:
         """Set the weights from a file of `save_weights`, or of `save`."""

@@ -42,8 +42,11 @@ Array = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------- any tensors
 
 
-def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
+def save_tensors(
+    path: Any, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None, overwrite: bool = True
+) -> None:
     """Write arrays by name, atomically: a kill at any moment leaves the old file or the new one, whole.
+    overwrite=False is a FileExistsError where there is a file already.
 
     >>> import os, tempfile
     >>> import fastnn
@@ -72,7 +75,7 @@ def save_tensors(path: Any, tensors: Mapping[str, Array], metadata: Mapping[str,
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER:
         raise ValueError(f"{path}: the description of the model takes {len(text)} bytes, at most {MOST_HEADER} fit")
-    with _atomic.replacing(os.fspath(path)) as file:
+    with _atomic.replacing(os.fspath(path), overwrite=overwrite) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in arrays:
             file.write(array.data)
@@ -184,13 +187,13 @@ def _place(item: tuple[str, Any]) -> tuple[int, int]:
 # -------------------------------------------------------------------------------------------------------------- models
 
 
-def check_overwrite(path: Any, overwrite: bool) -> None:
-    """Refuse a path that exists, unless it may be overwritten."""
+def _check_overwrite(path: Any, overwrite: bool) -> None:
+    """Refuse a path that exists, unless it may be overwritten, before anything is written."""
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"filepath: {os.fspath(path)!r} exists; pass overwrite=True, or another name")
 
 
-def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None:
+def save(model: "Sequential", path: Any, include_optimizer: bool = True, overwrite: bool = True) -> None:
     """Write a model: its architecture, its weights and, where it was compiled, how it learns.
 
     >>> import os, tempfile
@@ -202,7 +205,8 @@ def save(model: "Sequential", path: Any, include_optimizer: bool = True) -> None
     >>> bool((again([[1.0, 2.0]]) == model([[1.0, 2.0]])).all())
     True
     """
-    save_tensors(path, *contents(model, include_optimizer))
+    _check_overwrite(path, overwrite)
+    save_tensors(path, *contents(model, include_optimizer), overwrite=overwrite)
 
 
 def contents(model: "Sequential", include_optimizer: bool = True) -> tuple[dict[str, Array], dict[str, str]]:
@@ -396,9 +400,10 @@ def _compile(model: "Sequential", described: Mapping[str, Any], custom: Any, ten
         model.optimizer.set_state({**cast("dict[str, Any]", described["optimizer"]), **state})
 
 
-def save_weights(model: "Sequential", path: Any) -> None:
+def save_weights(model: "Sequential", path: Any, overwrite: bool = True) -> None:
     """Write the weights alone, by name: a plain safetensors file."""
-    save_tensors(path, _weights(model))
+    _check_overwrite(path, overwrite)
+    save_tensors(path, _weights(model), overwrite=overwrite)
 
 
 def load_weights(model: "Sequential", path: Any) -> None:

@@ -163,6 +163,35 @@ def test_an_existing_file_may_be_kept(tmp_path):
     model.save(tmp_path / "m")
     with pytest.raises(FileExistsError):
         model.save(tmp_path / "m", overwrite=False)
+    with pytest.raises(FileExistsError):
+        model.save_weights(tmp_path / "m", overwrite=False)
+    model.save(tmp_path / "n", overwrite=False)
+    assert (tmp_path / "n").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_another_process_makes_meanwhile_is_kept(links, tmp_path, monkeypatch):
+    """Between the first look and the end of writing; also on a file system without hard links."""
+    model = built("dense")
+    synced = os.fsync
+
+    def make_it(descriptor):
+        (tmp_path / "m").write_text("another's")
+        return synced(descriptor)
+
+    def no_links(*args, **options):
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", make_it)
+        with pytest.raises(FileExistsError):
+            model.save(tmp_path / "m", overwrite=False)
+    assert (tmp_path / "m").read_text() == "another's"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    model.save(tmp_path / "n", overwrite=False)
+    np.testing.assert_array_equal(fastnn.load(tmp_path / "n").get_weights()[0], model.get_weights()[0])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and permissions as POSIX has them")
