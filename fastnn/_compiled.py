@@ -164,7 +164,7 @@ class Plan:
             return
         if not self.metrics and self.given:
             self.metrics = [(self._metric(m, model._output, samples, truth), weighted) for m, weighted in self.given]
-        self.samples = samples
+        self.samples = None if samples is None else samples.without_arrays()
         self.trainers = [self.make_trainer(model), self.make_trainer(model)]
         self.signature = signature
         if self.pending is not None:
@@ -266,6 +266,12 @@ class Plan:
             "parameters": parameters, "state": metric.state,
             "argmax": source == "metric" and row["name"].endswith("categorical_accuracy"),
         }  # fmt: skip
+
+    def release_data(self) -> None:
+        """Let the caller's arrays go, when a run over them is over."""
+        for trainer in self.trainers:
+            if trainer is not None:
+                trainer.unbind()
 
     def trainer(self, testing: bool = False) -> Trainer:
         found = self.trainers[testing]

@@ -71,6 +71,7 @@ class Evaluating(Compiling):
             try:
                 logs = self._test(source, steps, calls, Progress(verbose, "evaluate"), plan)
             finally:
+                plan.release_data()
                 if nested:
                     self.stop_evaluating = stopping
                 if isinstance(source, Stream):

@@ -95,10 +95,14 @@ class Training(Evaluating):
         (['loss', 'mae'], True)
         """
         with self._exclusive.training("fit"):
-            return Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
-                x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
-                (validation_split, validation_data, validation_batch_size, validation_steps),
-            )  # fmt: skip
+            try:
+                return Fit(self, epochs, initial_epoch, verbose, callbacks, validation_freq).run(
+                    x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
+                    (validation_split, validation_data, validation_batch_size, validation_steps),
+                )  # fmt: skip
+            finally:
+                if self._plan is not None:
+                    self._plan.release_data()
 
     def _rates(self, count: int) -> tuple[npt.NDArray[np.float64] | None, float, int]:
         """The rates of the next steps, the one rate there is where there are none, and for how many steps they do."""

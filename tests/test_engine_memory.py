@@ -1,14 +1,16 @@
 """Steps allocate nothing, and models in several threads do not disturb each other."""
 
 import copy
+import gc
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 from memory import bytes_in_use, grown, kept
 
-from fastnn import Sequential, callbacks, layers, optimizers
+from fastnn import DivergenceError, Sequential, callbacks, layers, optimizers
 
 
 def network(width=8, seed=0, **options):
@@ -128,6 +130,28 @@ def test_calls_keep_nothing(call):
     }
     found = kept(calls[call])
     assert found.is_nothing, found
+
+
+@pytest.mark.parametrize("call", ["fit", "fit that fails", "validated fit", "evaluate"])
+def test_samples_are_let_go_when_a_call_is_over(call):
+    model = network()
+    x, y = data()
+    arrays = [x, y, np.ones(len(x))]
+    if call == "evaluate":
+        model.evaluate(*arrays[:2], sample_weight=arrays[2], verbose=0)
+    elif call == "validated fit":
+        model.fit(*data(), validation_data=arrays, verbose=0)
+    elif call == "fit that fails":
+        model.optimizer.learning_rate = 1e30
+        with pytest.raises(DivergenceError):
+            model.fit(*arrays[:2], sample_weight=arrays[2], epochs=20, verbose=0)
+    else:
+        model.fit(*arrays[:2], sample_weight=arrays[2], verbose=0)
+    del x, y
+    gc.collect()
+    gone = [weakref.ref(array) for array in arrays]
+    del arrays
+    assert [ref() is None for ref in gone] == [True] * 3
 
 
 @pytest.mark.parametrize("thing", ["a model", "a copy", "an optimizer"])

@@ -331,6 +331,14 @@ cdef class Trainer:
         finally:
             self.leave()
 
+    def unbind(self):
+        """Let go of the data."""
+        self.enter()
+        self.bindings += 1
+        self.job.n, self.job.x.data = 0, NULL
+        self.batches = self.order = None
+        self.leave()
+
     cdef int bind_checked(self, Batches batches, bint training, uint64_t forwards) except -1:
         cdef Job *job = &self.job
         cdef ptrdiff_t rows = max(<ptrdiff_t>1, min(batches.size, batches.n))

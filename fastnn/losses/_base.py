@@ -260,6 +260,11 @@ class TableSamples(NamedTuple):
     def dtype(self) -> np.dtype[Any]:
         return self.y_pred.dtype
 
+    def without_arrays(self) -> Self:
+        """How such samples are read, to be kept when the samples themselves are not."""
+        nothing = self.y_pred[:0]
+        return self._replace(y_true=None, y_pred=nothing.copy(), restore=lambda slopes: slopes, counted=None)
+
     def _run(self, values: Doubles | None, slopes: FloatArray | None, scale: Doubles | None, common: float) -> None:
         evaluate: Any = _core.evaluate_labels if _core.ROWS[self.kind]["layout"] == "L" else _core.evaluate
         evaluate(

@@ -325,6 +325,7 @@ def trainer_run(name: str) -> Callable[[Draw], Any]:
         rows = {
             "run": [0, len(data), True, g.maybe(np.full(len(data), 0.1)), 0.1, 1.0], "gradients": [True],
             "first_bad_op": [0], "bind": [data, True, 0], "share_penalties": [1.0, 2.0], "reset": [],
+            "unbind": [],
             "quick_step": [
                 np.asarray(found["x"], g.dtype), np.asarray(found["y"]), 0.1, 0, trainer.engine.exclusive.uses,
             ],
@@ -529,6 +530,6 @@ CALLS: dict[str, Callable[[Draw], tuple[Any, list[Any]]]] = {
     "train.Trainer.sums": setter(train.Trainer, "sums", (1.0, 2.0)),
     **{
         f"train.Trainer.{name}": trainer_run(name)
-        for name in ("share_penalties", "bind", "reset", "run", "quick_step", "gradients", "first_bad_op")
+        for name in ("share_penalties", "bind", "unbind", "reset", "run", "quick_step", "gradients", "first_bad_op")
     },
 }  # fmt: skip
