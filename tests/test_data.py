@@ -286,6 +286,7 @@ print(json.dumps(grown))
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="no peaks of memory can be asked for here")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer keeps what is freed")
 def test_a_memory_map_is_not_held_in_memory(tmp_path):
     """By the peak of what is resident. ru_maxrss would not do: a process inherits that of the one that started it."""
     megabytes = 384

@@ -90,7 +90,7 @@ def test_a_run_reports_failures_and_goes_on(kind, code, tmp_path):
         f"import sys, os\nsys.path.insert(0, {str(SCRIPTS)!r})\nimport fuzz_api\nfuzz_api.__file__ = __file__\n"
         "from fuzzing import actions, cases\n"
         "cases.KINDS['fails'] = (lambda seed: actions.report('it failed', seed) or [], 1)\n"
-        "cases.KINDS['dies'] = (lambda seed: os.kill(os.getpid(), 11) if seed == '5:1' else [], 1)\n"
+        "cases.KINDS['dies'] = (lambda seed: os.kill(os.getpid(), 9) if seed == '5:1' else [], 1)\n"
         "sys.exit(fuzz_api.main())\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
@@ -99,7 +99,7 @@ def test_a_run_reports_failures_and_goes_on(kind, code, tmp_path):
         capture_output=True, text=True, env=environment, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode == code, ran.stdout + ran.stderr
-    assert {"core": "3 cases (3 core)", "fails": "3 x it failed", "dies": "case 1 (FASTNN_ISA=base): died: -11"}[
+    assert {"core": "3 cases (3 core)", "fails": "3 x it failed", "dies": "case 1 (FASTNN_ISA=base): died: -9"}[
         kind
     ] in (ran.stdout)
     if kind == "dies":
