@@ -69,7 +69,7 @@ def test_malloc_is_asked():
 
 def test_an_older_glibc_is_asked_too():
     if account_of_malloc() is None or not hasattr(ctypes.CDLL(None), "mallinfo2"):
-        pytest.skip("this is no glibc, or an older one, which is asked in this way everywhere, or malloc has no account")
+        pytest.skip("no glibc, or an older one, which is asked in this way everywhere, or malloc has no account")
     older = _asked_of_glibc("mallinfo", Account)
     before = older(), bytes_in_use()
     array = np.ones(100_000)
