@@ -20,12 +20,13 @@ CHUNK = 1 << 18  # outputs whose targets are checked at a time, of 4096 samples 
 def as_array(value: Any, name: str) -> Array:
     """Numbers as an array of a plain type in which each sample is contiguous; no copy where that is so already."""
     array = _validate.numbers(_frames.plain(value, name), name)
-    if array.dtype == np.float16:
+    native = array.dtype.newbyteorder("=")
+    if native == np.float16:
         array = array.astype(np.float32)
-    elif array.dtype.name not in _core.SOURCES:
+    elif native not in _core.SOURCES:
         array = array.astype(np.float64)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+    elif native != array.dtype:
+        array = array.astype(native)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected an array whose first axis is the samples, got the number {array}")
     if not (array.flags.c_contiguous or (len(array) and array[0].flags.c_contiguous)) or not array.flags.aligned:

@@ -3,7 +3,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-SOURCES: dict[str, int]
+SOURCES: dict[np.dtype[Any], int]
 
 def all_finite(x: npt.NDArray[Any]) -> bool: ...
 def labels_of(y: npt.NDArray[Any], classes: int, ignored: int | None) -> npt.NDArray[np.int32] | None: ...

@@ -37,8 +37,11 @@ ctypedef fused whole:
     int64_t
 
 SOURCES = {
-    "float32": FLOAT32, "float64": FLOAT64, "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
-    "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64, "bool": UINT8,
+    np.dtype(name): source
+    for name, source in {
+        "float32": FLOAT32, "float64": FLOAT64, "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
+        "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64, "bool": UINT8,
+    }.items()
 }  # fmt: skip
 
 
@@ -128,7 +131,7 @@ cdef Table table_of(cnp.ndarray array, type_of_target) except *:
         t.size *= n
     t.bytes = t.size * array.itemsize
     t.stride = array.strides[0] if array.ndim and array.shape[0] > 1 else t.bytes
-    t.source = COPIED if array.dtype == type_of_target else SOURCES[array.dtype.name]
+    t.source = COPIED if array.dtype == type_of_target else SOURCES[array.dtype]
     t.contiguous = t.stride == t.bytes
     return t
 
@@ -252,7 +255,7 @@ cdef class Batches:
     def __cinit__(self, cnp.ndarray x not None, y, weights, ptrdiff_t size, dtype):
         if size < 1:
             raise ValueError(f"size: expected at least 1 sample a batch, got {size}")
-        if not (x.ndim and x.dtype.isnative and x.dtype.name in SOURCES and x.flags.aligned):
+        if not (x.ndim and x.dtype in SOURCES and x.flags.aligned):
             raise ValueError(f"x: expected plain numbers, samples along the first axis, got {x!r}")
         if len(x) and not x[0].flags.c_contiguous:
             raise ValueError("x: expected samples that are contiguous, each by itself")
@@ -283,7 +286,10 @@ cdef class Batches:
         if order is None:
             return
         cdef const int64_t *numbers
-        rows = np.require(order, np.int64, "CA")
+        if isinstance(order, np.ndarray) and order.dtype == np.int64 and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>order):
+            rows = order
+        else:
+            rows = np.require(order, np.int64, "CA")
         numbers = <const int64_t *>cnp.PyArray_DATA(rows)
         if cnp.PyArray_SIZE(rows) != self.n or not are_in_range(numbers, self.n, self.n):
             raise ValueError(f"order: expected {self.n} numbers of samples, 0 .. {self.n - 1}")
