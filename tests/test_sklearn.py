@@ -2,6 +2,7 @@
 
 import copy
 import doctest
+import gc
 import importlib
 import pickle
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -1001,3 +1003,15 @@ def test_plain_arrays_are_checked_all_the_same():
         MLPClassifier().fit(X, y[:-1])
     with pytest.raises(ValueError, match="y contains NaN"):
         MLPRegressor().fit(X, np.where(y, np.nan, 1.0))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_estimator_keeps_none_of_the_samples(solver, dtype):
+    x, y = X.astype(dtype), X[:, 0].astype(dtype)
+    model = MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=3).fit(x, y)
+    gone = weakref.ref(x), weakref.ref(y)
+    del x, y
+    gc.collect()
+    assert [ref() is None for ref in gone] == [True, True]
+    assert model.predict(X).shape == (N,)

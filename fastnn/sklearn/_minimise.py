@@ -43,6 +43,7 @@ class Cost:
                 trainer.bind(batches, True, 0)
                 loss += share * trainer.gradients(False)
                 gradient += share * network.grads
+        trainer.unbind()
         for layer in denses(network):
             place = layer._variables[0]
             kernel = slice(place.offset, place.offset + layer.kernel.size)
