@@ -216,7 +216,10 @@ class Compiling:
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, plan: _compiled.Plan | None = None
     ) -> Batches:
         """All samples as one batch."""
-        n = len(x) if hasattr(x, "__len__") else 0
+        try:
+            n = len(x)
+        except (TypeError, ValueError):  # it has no length, or none that is one; what it is will be seen below
+            n = 0
         return self._batches(x, y, sample_weight, class_weight, max(1, n), plan=plan)
 
     # ------------------------------------------------------------------------------------------ what Sequential defines

@@ -279,6 +279,29 @@ def test_workspaces_of_sizes_that_cannot_be(arguments):
         Workspace(Layout(Builder((3,)).plan(False), False, 0, 0), *arguments)
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["planes", "sized"])
+@pytest.mark.parametrize("value", [-(2**63), -1, 2**57, 2**63 - 1])
+def test_layouts_of_sizes_that_cannot_be(name, value, training):
+    builder = Builder((3,))
+    builder.op("activate_rows", builder.input, (3,), activation=0)
+    plan = builder.plan(training)
+    assert Layout(plan, training, 0, 0) is not None
+    with pytest.raises(ValueError, match="planes, sized"):
+        Layout(plan | {name: value}, training, 0, 0)
+
+
+@pytest.mark.parametrize("names", [("rows", "inputs"), ("inputs", "outputs"), ("rows", "outputs")])
+def test_an_op_whose_sizes_multiply_to_more_than_there_are_numbers(names):
+    """2^32 rows of 2^32 columns would be 0 elements in 64 bits."""
+    builder = Builder((0,))
+    builder.op("activate_rows", builder.input, (0,), activation=0)
+    plan = builder.plan(False)
+    plan["ops"][0].update(dict.fromkeys(names, 2**32))
+    with pytest.raises(ValueError, match="do not fit"):
+        Layout(plan, False, 0, 0)
+
+
 def test_a_trainer_before_it_is_bound():
     model = compiled()[0]
     fresh = model._plan.make_trainer(model)

@@ -868,3 +868,16 @@ def test_a_state_restored_while_a_batch_is_made():
 def test_weights_that_are_no_list(weights):
     with pytest.raises((TypeError, ValueError), match="weights: expected"):
         network().set_weights(weights)
+
+
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch", "gradients"])
+@pytest.mark.parametrize("length", [None, "two", -1])
+def test_a_batch_whose_length_is_no_number(method, length):
+    class Odd:
+        def __len__(self):
+            return length
+
+    model = fastnn.Sequential([layers.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="x: "):
+        getattr(model, method)(Odd(), np.zeros((2, 1)))

@@ -60,6 +60,7 @@ cdef enum:
     MAX_AXES = 30             # of a sample: NumPy's arrays have up to 64, and these structs room for 32
 
 cdef ptrdiff_t MAX_BYTES = <ptrdiff_t>1 << 60  # of a workspace: more is refused before it is computed
+cdef ptrdiff_t MAX_ELEMENTS = <ptrdiff_t>1 << 56  # of a sample, and apart from samples: their bytes can be added up
 
 
 cdef int failed(int status) except -1:
@@ -84,6 +85,11 @@ cdef int fill_parameters(double *parameters, values) except -1:
     for i, value in enumerate(values):
         parameters[i] = value
     return 0
+
+
+cdef bint are_sizes(ptrdiff_t rows, ptrdiff_t columns) noexcept nogil:
+    """Whether they are lengths of axes, and their product is one that a matrix in memory can have."""
+    return 0 <= rows <= MAX_ELEMENTS and 0 <= columns <= MAX_ELEMENTS // max(1, rows)
 
 
 cdef struct Chunks:
@@ -134,6 +140,8 @@ cdef class Layout:
         self.arrays = []
         self.op_count, self.buffer_count = len(plan["ops"]), len(plan["buffers"])
         self.planes, self.sized = plan["planes"], plan["sized"]
+        if not (0 <= self.planes <= MAX_ELEMENTS and 0 <= self.sized <= MAX_ELEMENTS):
+            raise ValueError(f"planes, sized: expected numbers of elements, got {self.planes} and {self.sized}")
         self.ops = <Op *>calloc(max(1, self.op_count), sizeof(Op))
         self.buffers = <Buffer *>calloc(max(1, self.buffer_count), sizeof(Buffer))
         if self.ops == NULL or self.buffers == NULL:
@@ -195,7 +203,8 @@ cdef class Layout:
     cdef bint is_sound(self, const Op *op, bint training, ptrdiff_t trainables, ptrdiff_t fixed) noexcept:
         cdef ptrdiff_t x, y, w = 0, b = 0, own = 0, kept = 0
         if (min(op.input, op.output) < 0 or max(op.input, op.output) >= self.buffer_count
-                or min(op.rows, op.inputs, op.outputs) < 0):
+                or not are_sizes(op.rows, op.inputs) or not are_sizes(op.rows, op.outputs)
+                or not are_sizes(op.inputs, op.outputs)):
             return False
         x, y = self.buffers[op.input].size, self.buffers[op.output].size
         if op.kind == EMBED:

@@ -70,16 +70,18 @@ class Kept:
 
     def get_state(self) -> dict[str, Any]:
         """All that a step depends on besides configuration and variables, as a dict of numbers and copied arrays."""
-        if self._updater is None:
+        updater = self._updater  # another thread may build it anew
+        if updater is None:
             raise ValueError("get_state: the optimizer has no state before it is built; call build(variables)")
-        state: dict[str, Any] = {"iterations": self._updater.iterations, "memory": self._updater.memory}
+        state: dict[str, Any] = {"iterations": updater.iterations, "memory": updater.memory}
         if not callable(self._learning_rate):
             state["learning_rate"] = self._learning_rate
         return state | {name: array.copy() for name, array in self._state_arrays().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where `get_state` was called: the steps that follow are the same to the last bit."""
-        if self._updater is None:
+        updater = self._updater  # another thread may build it anew
+        if updater is None:
             raise ValueError("set_state: call build(variables) first")
         arrays = self._state_arrays()
         expected = {"iterations", "memory", *arrays} | (set() if callable(self._learning_rate) else {"learning_rate"})
@@ -97,8 +99,8 @@ class Kept:
             _validate.same_shape(value, f"state[{name!r}]", arrays[name], "its variable")
         for name, value in values.items():
             arrays[name][...] = value
-        self._updater.iterations, self._updater.memory = iterations, memory
-        self._updater.forget_bounds()
+        updater.iterations, updater.memory = iterations, memory
+        updater.forget_bounds()
         if rate is not None:
             self._learning_rate = rate
 
