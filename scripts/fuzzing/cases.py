@@ -182,6 +182,15 @@ def odd(number: random.Random, agent: parts.Agent) -> Any:
     return number.choice(ODD)
 
 
+def few(epochs: Any) -> Any:
+    """The same with no number above 3: a larger one is a clear wish, and a long one."""
+    if isinstance(epochs, parts.Awkward):
+        gives = epochs.gives
+        epochs.gives = {name: few(value) for name, value in gives.items()} if isinstance(gives, dict) else few(gives)
+        return epochs
+    return min(epochs, 3) if isinstance(epochs, int) else epochs
+
+
 def refusals(seed: str) -> list[str]:
     """Wrong arguments are refused by clear errors, which leave the model as it was."""
     number = random.Random(seed)
@@ -215,8 +224,8 @@ def refusals(seed: str) -> list[str]:
         }
         if "verbose" in names:
             args.setdefault("verbose", 0)
-        if isinstance(args.get("epochs"), int):  # a clear wish, and a long one
-            args["epochs"] = min(args["epochs"], 3)
+        if "epochs" in args:
+            args["epochs"] = few(args["epochs"])
         log.append(f"{method}({args})")
         trail(f"{method}({brief(list(args.items()))})")
         before = weights_of(world.model)
