@@ -287,7 +287,7 @@ cdef class Batches:
             return
         cdef const int64_t *numbers
         if isinstance(order, np.ndarray) and order.dtype == np.int64 and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>order):
-            rows = order
+            rows = order  # np.require would take longer than the check of its numbers
         else:
             rows = np.require(order, np.int64, "CA")
         numbers = <const int64_t *>cnp.PyArray_DATA(rows)

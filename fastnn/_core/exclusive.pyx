@@ -16,18 +16,18 @@ cdef unsigned long survivor = 0   # the thread that the last of them left
 
 
 cdef class LayoutLock:
-    """A lock that its owner may take again, and that any thread may give back: a claim may die in another thread than
-    the one that took it, which a `threading.RLock` would refuse."""
+    """A reentrant lock that any thread may release: a claim may be destroyed in another thread than the one that took
+    it, from which a `threading.RLock` cannot be released."""
 
     cdef object lock
     cdef unsigned long owner
-    cdef int depth   # how often the owner has it
+    cdef int depth   # acquisitions of the owner that were not released
 
     def __cinit__(self):
         self.lock = threading.Lock()
 
     def acquire(self) -> None:
-        """Wait until no other thread has the lock, and take it."""
+        """Wait until no other thread holds the lock, and take it."""
         cdef unsigned long me = PyThread_get_thread_ident()
         if self.depth == 0 or self.owner != me:
             self.lock.acquire()
@@ -35,7 +35,7 @@ cdef class LayoutLock:
         self.depth += 1
 
     def release(self) -> None:
-        """Give back what `acquire` took."""
+        """Undo one `acquire`."""
         if self.depth == 0:
             raise RuntimeError("release: nobody holds the lock of the layouts")
         self.depth -= 1

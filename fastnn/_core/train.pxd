@@ -41,6 +41,7 @@ cdef class Trainer:
     cdef int expect_finite(self, int status, object where, int64_t batch) except -1
     cdef int64_t run_entered(self, int64_t batch, int64_t end, bint learns, const double *rate, double lr,
                              int64_t patience) except -1
+    cdef void forget_samples(self) noexcept
     cdef bint quick_entered(self, x, y, double lr, uint64_t forwards) except -1
     cdef int load_batch(self, int64_t batch) except -1
     cdef int find_bad_op(self, ptrdiff_t batch) except -2

@@ -331,11 +331,15 @@ cdef class Trainer:
         finally:
             self.leave()
 
+    cdef void forget_samples(self) noexcept:
+        """Let the job point at no samples: the caller may free them."""
+        self.job.n, self.job.x.data = 0, NULL
+
     def unbind(self):
         """Let go of the data."""
         self.enter()
         self.bindings += 1
-        self.job.n, self.job.x.data = 0, NULL
+        self.forget_samples()
         self.batches = self.order = None
         self.leave()
 
@@ -344,7 +348,7 @@ cdef class Trainer:
         cdef ptrdiff_t rows = max(<ptrdiff_t>1, min(batches.size, batches.n))
         cdef bint ahead
         self.bindings += 1
-        job.n, job.x.data = 0, NULL     # nothing, until all is in place
+        self.forget_samples()           # until all is in place
         self.long_steps = self.operations * rows >= LONG_STEP
         ahead = training and self.may_gather_ahead(rows, batches)
         self.make_room(rows, batches.y_table.bytes, batches.w_table.size, batches.x_table.size if ahead else 0)
@@ -499,7 +503,7 @@ cdef class Trainer:
             try:
                 return mean_loss(&self.job) if self.quick_entered(x, y, lr, forwards) else None
             finally:
-                self.job.n, self.job.x.data = 0, NULL  # the caller does with his samples what he likes
+                self.forget_samples()
                 self.leave()
                 del pins
         finally:
@@ -514,7 +518,7 @@ cdef class Trainer:
         if rows == 0:
             return False
         self.bindings += 1
-        job.n, job.x.data = 0, NULL
+        self.forget_samples()
         self.make_room(rows, o.rows * (1 if o.labels else o.d) * 8, 0, 0)
         self.begin_run(True, forwards)
         job.places[1], job.ahead = NULL, -1

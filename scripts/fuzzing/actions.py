@@ -136,8 +136,10 @@ def move_layer(world: World) -> None:
 
 
 def in_child(world: World) -> None:
-    """In a forked process, the model predicts, is copied, and its copy learns; unless an initializer forks, which the
-    model's own build waits for in the child too."""
+    """In a forked process, the model predicts, is copied, and its copy learns.
+
+    Where an initializer forks, the child is within the model's build too, which refuses these calls.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -183,7 +183,7 @@ def odd(number: random.Random, agent: parts.Agent) -> Any:
 
 
 def few(epochs: Any) -> Any:
-    """The same with no number above 3: a larger one is a clear wish, and a long one."""
+    """The same with no number above 3: a larger one is valid, and would look like a hang."""
     if isinstance(epochs, parts.Awkward):
         gives = epochs.gives
         epochs.gives = {name: few(value) for name, value in gives.items()} if isinstance(gives, dict) else few(gives)
